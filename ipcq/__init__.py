@@ -1,0 +1,1 @@
+"""Split CPU work across local processes; kill any of them and lose nothing."""

@@ -1,0 +1,255 @@
+"""Where tasks live: one Protocol for each capability that a backend may have."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from .layer import Layer
+from .result import ErrorInfo, TaskResult
+from .status import Status
+from .task import Queue, Task, TaskId
+
+__all__ = [
+    "Backend",
+    "Completions",
+    "ConfigExt",
+    "FetchById",
+    "RegisterWorker",
+    "ResumeAbandoned",
+    "TaskStream",
+    "Vacuum",
+    "WaitForCompletion",
+    "WorkerExit",
+    "WorkerLease",
+]
+
+
+class WorkerExit(NamedTuple):
+    """How a worker process ended.
+
+    Attributes:
+        pid: the process.
+        exitcode: as in ``multiprocessing``: negative is the number of the signal.
+        rss: its resident memory when last measured, in bytes; 0 for unknown.
+        out_of_memory: whether the kernel's memory killer is to blame.
+    """
+
+    pid: int
+    exitcode: int
+    rss: int = 0
+    out_of_memory: bool = False
+
+
+class TaskStream(Protocol):
+    """What `Backend.poll` returns: tasks for one worker, None where nothing was found.
+
+    ``next()`` returns within about half a second. Both a plain and an async iterator.
+    """
+
+    def __iter__(self) -> Iterator[Task[Any] | None]: ...
+    def __next__(self) -> Task[Any] | None: ...
+    def __aiter__(self) -> AsyncIterator[Task[Any] | None]: ...
+    async def __anext__(self) -> Task[Any] | None: ...
+    def close(self) -> None:
+        """Give back what was handed out ahead and not started, and end the stream."""
+        ...
+
+
+class WorkerLease(Protocol):
+    """A worker's place in a queue. Leaving it gives back what the worker still has."""
+
+    @property
+    def worker_id(self) -> str:
+        """The id it was registered with."""
+        ...
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether another process asked this worker to stop."""
+        ...
+
+    def heartbeat(self) -> None:
+        """Tell people that the worker moves, and do its share of the queue's housekeeping."""
+        ...
+
+    def finish(self, task: Task[Any], value: Any) -> None:
+        """RUNNING -> DONE with this value; `LeaseLost` where the task is no longer this worker's.
+
+        `CodecError` where the value cannot be encoded; then the task is still RUNNING.
+        """
+        ...
+
+    def fail(self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False) -> Status:
+        """RUNNING -> FAILED, due again in ``retry_in`` seconds; KILLED with no attempt left.
+
+        Args:
+            final: KILLED whatever is left.
+
+        Returns:
+            FAILED or KILLED. `LeaseLost` as in `finish`.
+        """
+        ...
+
+    def give_back(self, task: Task[Any]) -> bool:
+        """QUEUED or RUNNING -> PENDING at its old place, nothing charged; False if not ours now."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back and leave the queue's list of workers."""
+        ...
+
+    def __enter__(self) -> WorkerLease: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """How a worker gets its tasks."""
+
+    def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> TaskStream:
+        """Tasks for one worker, RUNNING when handed out; an id is registered for the stream's life.
+
+        Args:
+            worker: a lease of `register_worker`, or a worker id.
+            prefetch: how many tasks to hold at once, the running one included.
+        """
+        ...
+
+    def heartbeat(self, worker: WorkerLease) -> None:
+        """The same as ``worker.heartbeat()``."""
+        ...
+
+    def middleware(self) -> Layer:
+        """The outermost layer: stores what a run gave, whatever the layers inside it do.
+
+        It needs a context with the attribute ``lease``, the `WorkerLease`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Detach; give back what this process has."""
+        ...
+
+    def capabilities(self) -> frozenset[str]:
+        """Names of the Protocols that this backend fulfils."""
+        ...
+
+
+@runtime_checkable
+class ConfigExt(Protocol):
+    """Has a queue and settings."""
+
+    @property
+    def queue(self) -> Queue:
+        """The queue's name."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings in force, read from the queue itself."""
+        ...
+
+
+@runtime_checkable
+class FetchById(Protocol):
+    """Can look a task up."""
+
+    def fetch_by_id(self, task_id: TaskId | str) -> Task[Any] | None:
+        """The task in whatever status, or None."""
+        ...
+
+
+@runtime_checkable
+class RegisterWorker(Protocol):
+    """Knows its workers."""
+
+    def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> WorkerLease:
+        """Enter a worker; `WorkerExists` while another with this id provably lives.
+
+        After a crash the id is taken over at once and its predecessor's tasks are returned.
+        """
+        ...
+
+
+@runtime_checkable
+class ResumeAbandoned(Protocol):
+    """Can return the tasks of dead workers. Runs by itself too."""
+
+    def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
+        """Return the tasks of dead owners to the queue, and tell which.
+
+        Args:
+            exits: how worker processes ended, from who saw it; told in `WorkerDied`.
+        """
+        ...
+
+
+class Completions(Protocol):
+    """What `wait_for` returns: results in the order in which they came, each id once.
+
+    Both a plain and an async iterator. Ids can be added while it runs.
+    """
+
+    def add(self, ids: Iterable[TaskId]) -> None:
+        """Wait for these too; `TaskNotFound` for an unknown one."""
+        ...
+
+    def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
+        """All results that are there, waiting up to ``timeout`` seconds for the first.
+
+        Returns an empty list when none came in time, or when nothing is awaited.
+        """
+        ...
+
+    def wake(self) -> None:
+        """Make a `ready` that waits in another thread return."""
+        ...
+
+    def __len__(self) -> int:
+        """How many are still awaited."""
+        ...
+
+    def __iter__(self) -> Iterator[TaskResult[Any]]: ...
+    def __next__(self) -> TaskResult[Any]: ...
+    def __aiter__(self) -> AsyncIterator[TaskResult[Any]]: ...
+    async def __anext__(self) -> TaskResult[Any]: ...
+
+
+@runtime_checkable
+class WaitForCompletion(Protocol):
+    """Can wait for results. Woken, not polled. Only DONE and KILLED are results."""
+
+    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> Completions:
+        """Results in completion order, each id once.
+
+        `TaskNotFound` at once for an unknown id; iterating raises `WaitTimeout` when ``timeout``
+        seconds passed since the call, and `ResultExpired` for one removed meanwhile.
+        """
+        ...
+
+    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+        """The result of one task; errors as `wait_for`."""
+        ...
+
+    def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
+        """The status of each id; unknown ones are left out."""
+        ...
+
+
+@runtime_checkable
+class Vacuum(Protocol):
+    """Can remove what is finished."""
+
+    def vacuum(
+        self, *, older_than: float = 0, statuses: Iterable[Status] = (Status.DONE, Status.KILLED)
+    ) -> int:
+        """Remove finished tasks of ``statuses`` that ended ``older_than`` seconds ago or earlier.
+
+        Returns:
+            How many. Never a task that is still owed a run.
+        """
+        ...

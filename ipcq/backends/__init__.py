@@ -1,0 +1,1 @@
+"""Where tasks can live; one room for each kind of backend."""

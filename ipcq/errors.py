@@ -1,0 +1,221 @@
+"""Every public error of ipcq, in one tree.
+
+::
+
+    IpcqError
+    ├── TaskSinkError                   a task was not accepted; nothing was stored for it
+    │   ├── PushError                   the backend refused it
+    │   ├── CodecError                  a value cannot be encoded or decoded
+    │   ├── QueueFull      (queue.Full) no room, within the time allowed
+    │   ├── QueueClosed                 the queue was destroyed or closed
+    │   └── DuplicateTask               a task with this id is in the queue already
+    ├── TaskNotFound   (LookupError)    no such task, or it was removed
+    ├── ResultExpired  (LookupError)    the task finished, but its result is gone
+    ├── WaitTimeout    (TimeoutError)   the time allowed for a wait is over; the task goes on
+    ├── TaskFailed                      the task ended without a value; the cause is the remote error
+    ├── WorkerDied     (BrokenProcessPool)  the process running the task died too often
+    ├── WorkerExists                    a live worker already has this id
+    ├── LeaseLost                       the task is no longer this worker's; nothing was changed
+    ├── IllegalTransition               a task cannot move from this status to that one
+    ├── NotSupported                    the backend does not have this capability
+    ├── HandlerNotFound                 a "module:function" names nothing that can be called
+    ├── MonitorFailed                   the monitor could not keep its workers alive
+    ├── Abort                           raised by a handler: do not run this task again
+    └── StorageError                    the storage behind a queue cannot be used
+        ├── ConfigMismatch              the queue exists with other settings
+        ├── CorruptQueue                damaged bytes, or not a queue at all
+        ├── VersionMismatch             written by another version of ipcq
+        ├── UnsafeDirectory (PermissionError)  somebody else could write there
+        ├── QueueInUse                  other processes are attached
+        ├── QueueStalled   (TimeoutError)  a live process holds the queue's lock and does not move
+        └── UnsupportedPlatform         this operating system is not supported
+
+Foreign errors (``OSError``, msgpack's) are translated where they enter, with ``from``.
+"""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures.process import BrokenProcessPool
+
+__all__ = [
+    "Abort",
+    "CodecError",
+    "ConfigMismatch",
+    "CorruptQueue",
+    "DuplicateTask",
+    "HandlerNotFound",
+    "IllegalTransition",
+    "IpcqError",
+    "LeaseLost",
+    "MonitorFailed",
+    "NotSupported",
+    "PushError",
+    "QueueClosed",
+    "QueueFull",
+    "QueueInUse",
+    "QueueStalled",
+    "ResultExpired",
+    "StorageError",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskSinkError",
+    "UnsafeDirectory",
+    "UnsupportedPlatform",
+    "VersionMismatch",
+    "WaitTimeout",
+    "WorkerDied",
+    "WorkerExists",
+]
+
+
+class IpcqError(Exception):
+    """The root of every error that ipcq raises on purpose."""
+
+
+class TaskSinkError(IpcqError):
+    """A task was not accepted; nothing was stored for it."""
+
+
+class PushError(TaskSinkError):
+    """The backend refused the task."""
+
+
+class CodecError(TaskSinkError):
+    """A value cannot be encoded, or bytes cannot be decoded, by the codec named in the message."""
+
+
+class QueueFull(TaskSinkError, queue.Full):
+    """No room in the queue within the time allowed."""
+
+
+class QueueClosed(TaskSinkError):
+    """The queue was destroyed, or this handle on it was closed."""
+
+
+class DuplicateTask(TaskSinkError):
+    """A task with this id is in the queue already."""
+
+
+class TaskNotFound(IpcqError, LookupError):
+    """No task has this id, or it was removed."""
+
+
+class ResultExpired(IpcqError, LookupError):
+    """The task finished, but its result was removed before it was fetched."""
+
+
+class WaitTimeout(IpcqError, TimeoutError):
+    """The time allowed for a wait is over; the tasks themselves go on."""
+
+
+class TaskFailed(IpcqError):
+    """The task ended without a value; ``__cause__`` carries the remote error and traceback."""
+
+
+class WorkerDied(IpcqError, BrokenProcessPool):
+    """The process running a task died, as often as the task's ``max_deaths`` allows.
+
+    Attributes:
+        pid: process id of the last worker that died running it.
+        signal: number of the signal that ended it, or None.
+        exitcode: exit code where no signal ended it, or None where nobody saw it.
+        worker: the worker's id.
+        rss: resident memory of that process when last measured, in bytes; 0 if never.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pid: int = 0,
+        signal: int | None = None,
+        exitcode: int | None = None,
+        worker: str = "",
+        rss: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.signal = signal
+        self.exitcode = exitcode
+        self.worker = worker
+        self.rss = rss
+
+
+class WorkerExists(IpcqError):
+    """A live worker already has this id in this queue."""
+
+
+class LeaseLost(IpcqError):
+    """The task is no longer this worker's (cancelled, or taken over); nothing was changed."""
+
+
+class IllegalTransition(IpcqError):
+    """A task cannot move from one status to the other; nothing was changed.
+
+    Attributes:
+        source: the status the task has.
+        target: the status that was asked for.
+    """
+
+    def __init__(self, source: object, target: object) -> None:
+        super().__init__(
+            f"a task cannot move from {getattr(source, 'name', source)}"
+            f" to {getattr(target, 'name', target)}"
+        )
+        self.source = source
+        self.target = target
+
+
+class NotSupported(IpcqError):
+    """The backend does not have the capability that a call needs."""
+
+    def __init__(self, capability: str, backend: object) -> None:
+        super().__init__(
+            f"{backend!r} does not support {capability}; see its capabilities() for what it can do"
+        )
+        self.capability = capability
+
+
+class HandlerNotFound(IpcqError):
+    """A ``module:function`` names nothing that can be imported and called."""
+
+
+class MonitorFailed(IpcqError):
+    """The monitor could not keep its workers alive."""
+
+
+class Abort(IpcqError):
+    """Raised by a handler: the task failed and must not be run again, whatever is left."""
+
+
+class StorageError(IpcqError):
+    """The storage behind a queue cannot be used."""
+
+
+class ConfigMismatch(StorageError):
+    """The queue exists already with another value of a fixed setting."""
+
+
+class CorruptQueue(StorageError):
+    """The files of the queue are damaged, or are not a queue at all."""
+
+
+class VersionMismatch(StorageError):
+    """The queue was written by a version of ipcq with another layout."""
+
+
+class UnsafeDirectory(StorageError, PermissionError):
+    """Somebody else owns the directory or may write to it."""
+
+
+class QueueInUse(StorageError):
+    """Other processes are attached to the queue."""
+
+
+class QueueStalled(StorageError, TimeoutError):
+    """A live process holds the queue's lock and does not move (stopped, or in a debugger)."""
+
+
+class UnsupportedPlatform(StorageError):
+    """This operating system is not supported."""

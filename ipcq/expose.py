@@ -1,0 +1,171 @@
+"""What can be seen of a backend from outside: values and the contracts that return them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from .status import Status
+from .task import Task
+
+__all__ = [
+    "Filter",
+    "ListQueues",
+    "ListTasks",
+    "ListWorkers",
+    "Page",
+    "QueueInfo",
+    "RunningWorker",
+    "StatType",
+    "Statistic",
+]
+
+T = TypeVar("T")
+
+LARGEST_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which tasks to list, and which page of them.
+
+    Attributes:
+        status: only this status; None for all.
+        page: from 1.
+        page_size: 1 to 1000.
+        worker: only tasks that this worker has; None for all.
+
+    Raises:
+        ValueError: page or page_size is out of bounds.
+    """
+
+    status: Status | None = None
+    page: int = 1
+    page_size: int = 10
+    worker: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.page < 1:
+            raise ValueError(f"page must be 1 or more, not {self.page}")
+        if not 1 <= self.page_size <= LARGEST_PAGE:
+            raise ValueError(f"page_size must be 1 to {LARGEST_PAGE}, not {self.page_size}")
+
+    def offset(self) -> int:
+        """How many matching tasks come before this page."""
+        return (self.page - 1) * self.page_size
+
+    def limit(self) -> int:
+        """How many tasks this page holds at the most."""
+        return self.page_size
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a listing: ``items`` of ``total`` matching ones."""
+
+    items: Sequence[T]
+    page: int
+    page_size: int
+    total: int
+
+
+class StatType(Enum):
+    """How to read the value of a `Statistic`."""
+
+    TIMESTAMP = "Timestamp"
+    NUMBER = "Number"
+    DECIMAL = "Decimal"
+    PERCENTAGE = "Percentage"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One figure about a queue; a smaller ``priority`` is shown first."""
+
+    title: str
+    stat_type: StatType
+    value: float
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker known to a queue.
+
+    Attributes:
+        id: unique in its queue while it lives.
+        queue: the queue it takes tasks from.
+        backend: the backend's class name.
+        pid: its process.
+        host: the machine it runs on.
+        started_at: Unix seconds.
+        last_heartbeat: Unix seconds; for people only, liveness is `alive`.
+        layers: names of its layers.
+        state: ``RUNNING``, ``PAUSED`` or ``STOPPED``.
+        running: tasks it is running now.
+        alive: whether its process provably lives.
+        rss: resident memory at the last heartbeat, in bytes.
+    """
+
+    id: str
+    queue: str
+    backend: str
+    pid: int
+    host: str
+    started_at: float
+    last_heartbeat: float
+    layers: tuple[str, ...]
+    state: str
+    running: int
+    alive: bool
+    rss: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """A queue as a board shows it.
+
+    Attributes:
+        name: the queue's name.
+        stats: figures about it.
+        workers: ids of its live workers.
+        activity: tasks finished per day (UTC) of the last 7, oldest first.
+    """
+
+    name: str
+    stats: tuple[Statistic, ...]
+    workers: tuple[str, ...]
+    activity: tuple[int, ...]
+
+
+@runtime_checkable
+class ListQueues(Protocol):
+    """Can list the queues beside it."""
+
+    def list_queues(self) -> list[QueueInfo]:
+        """All queues of the namespace, by name."""
+        ...
+
+
+@runtime_checkable
+class ListWorkers(Protocol):
+    """Can list workers."""
+
+    def list_workers(self, queue: str | None = None) -> list[RunningWorker]:
+        """The workers of ``queue`` (None: of this one), by start."""
+        ...
+
+    def list_all_workers(self) -> list[RunningWorker]:
+        """The workers of every queue of the namespace."""
+        ...
+
+
+@runtime_checkable
+class ListTasks(Protocol):
+    """Can list tasks."""
+
+    def list_tasks(self, queue: str | None = None, filter: Filter | None = None) -> Page[Task[Any]]:
+        """One page of tasks, newest first; an undecodable payload does not fail the call."""
+        ...

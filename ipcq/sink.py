@@ -1,0 +1,62 @@
+"""Where tasks go in: the contract of everything that accepts tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from .task import Task, TaskId
+
+__all__ = ["TaskSink"]
+
+
+@runtime_checkable
+class TaskSink(Protocol):
+    """Accepts tasks. A call that returned has stored its tasks: they will be run.
+
+    ``parts`` are attributes of `Task`: ``id, priority, run_at, max_attempts, max_deaths,
+    metadata, keep_result``, and ``run_timeout`` for `Task.timeout` (here ``timeout`` is how long
+    the call itself may wait).
+
+    All of them raise `QueueFull` when there is no room within ``timeout`` seconds (None: as long
+    as it takes; ``block=False``: at once), `CodecError` for what cannot be encoded,
+    `DuplicateTask` for an id that is in the queue, and `QueueClosed` when the queue is gone.
+    """
+
+    def push(
+        self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any
+    ) -> TaskId:
+        """Store one task and return its id."""
+        ...
+
+    def push_bulk(
+        self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
+    ) -> list[TaskId]:
+        """Encode all first (if one fails, none is pushed), then store them in order."""
+        ...
+
+    def push_stream(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch: int = 64,
+        timeout: float | None = None,
+        block: bool = True,
+        **parts: Any,
+    ) -> Any:
+        """Store what ``source`` yields, ``batch`` tasks at a time, in bounded memory.
+
+        Returns:
+            How many were stored; for an async iterable an awaitable of that number.
+        """
+        ...
+
+    def push_task(self, task: Task[Any], *, timeout: float | None = None, block: bool = True) -> TaskId:
+        """Store one task with its own parts; only a PENDING task without attempts is accepted."""
+        ...
+
+    def push_all(
+        self, tasks: Iterable[Task[Any]], *, timeout: float | None = None, block: bool = True
+    ) -> list[TaskId]:
+        """Store many tasks with their own parts, in order; all are encoded first."""
+        ...
