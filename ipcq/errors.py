@@ -26,6 +26,7 @@
         ├── CorruptQueue                damaged bytes, or not a queue at all
         ├── VersionMismatch             written by another version of ipcq
         ├── UnsafeDirectory (PermissionError)  somebody else could write there
+        ├── QueueNotFound  (LookupError)  no queue of that name exists
         ├── QueueInUse                  other processes are attached
         ├── QueueStalled   (TimeoutError)  a live process holds the queue's lock and does not move
         └── UnsupportedPlatform         this operating system is not supported
@@ -54,6 +55,7 @@ __all__ = [
     "QueueClosed",
     "QueueFull",
     "QueueInUse",
+    "QueueNotFound",
     "QueueStalled",
     "ResultExpired",
     "StorageError",
@@ -207,6 +209,10 @@ class VersionMismatch(StorageError):
 
 class UnsafeDirectory(StorageError, PermissionError):
     """Somebody else owns the directory or may write to it."""
+
+
+class QueueNotFound(StorageError, LookupError):
+    """No queue of that name exists, and it was not to be created."""
 
 
 class QueueInUse(StorageError):

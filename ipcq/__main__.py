@@ -1,0 +1,8 @@
+"""``python -m ipcq`` is the command ``ipcq``."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""Critical sections that take tasks in. Each is called with the queue's lock held.
+
+The order of stores is the crash safety: whatever a slot holds is written while its state word
+still says FREE (or WRITING), the state word is committed with one store, and only then do the
+derived structures learn of it. A kill before the commit leaves a free slot with garbage in it, a
+kill after it leaves an accepted task that the next holder of the lock puts into its place.
+"""
+
+from __future__ import annotations
+
+from .core import Core
+from .layout import (
+    CROWDED,
+    D_ARENA,
+    D_BLOB,
+    D_INLINE,
+    DELAYED,
+    DUPLICATE,
+    FETCHED,
+    FULL,
+    GEN_MASK,
+    GEN_SHIFT,
+    IDLE,
+    INLINE_BYTES,
+    L_GIVEN_ID,
+    L_KEEP,
+    LOST,
+    M_CREATED,
+    M_DONE_AT,
+    M_ID_HI,
+    M_ID_LO,
+    M_INLINE,
+    M_KIND,
+    M_LIMITS,
+    M_LOCK_AT,
+    M_PARTS,
+    M_PAYLOAD,
+    M_RESULT,
+    M_RUN_AT,
+    M_SEQ,
+    M_STARTED,
+    M_SUBMITTER,
+    M_TIMEOUT,
+    META_WORDS,
+    NEED_ARENA,
+    NEED_SLOTS,
+    NO_BYTES,
+    OK,
+    OP,
+    OWNER_SHIFT,
+    P_GEN,
+    P_TASKS,
+    PAYLOAD_BLOB_BYTES,
+    PAYLOAD_BLOCKS,
+    S_ID_HI,
+    S_ID_LO,
+    S_LENGTH,
+    S_LIMITS,
+    S_OFFSET,
+    S_PARTS,
+    S_RUN_AT,
+    S_TIMEOUT,
+    S_WORDS,
+    SEQ,
+    SLOTS_COMMITTED,
+    ST_PENDING,
+    ST_WRITING,
+)
+from .slots import generation, owner
+
+__all__ = ["Accept"]
+
+OP_PUSH = 1
+OP_RESERVE = 2
+OP_PUBLISH = 3
+OP_MAKE_ROOM = 13
+
+
+class Accept:
+    """Push, in the two ways: small payloads within the lock, large ones around it."""
+
+    def __init__(self, core: Core, payload_blocks: int, payload_blob_bytes: int) -> None:
+        """
+        Args:
+            payload_blocks: arena blocks that payloads may use; the rest is the results' reserve.
+            payload_blob_bytes: likewise for blob files.
+        """
+        self.core = core
+        self.w = core.w
+        self.stage = core.stage
+        self.out = core.out
+        self.payload_blocks = payload_blocks
+        self.payload_blob_bytes = payload_blob_bytes
+
+    def push(self, data: memoryview, count: int, index: int, now: int) -> int:
+        """Accept staged tasks with payloads up to `COPY_LIMIT`, in their order.
+
+        Args:
+            data: the payloads, joined.
+            count: how many tasks are staged.
+            index: the pusher's participant.
+            now: this moment.
+
+        Returns:
+            OK or why it stopped; ``out[0]`` is how many were accepted.
+        """
+        w = self.w
+        self.core.clear_out()
+        w[OP] = OP_PUSH
+        done = 0
+        code = OK
+        while done < count:
+            code = self._push_one(data, done * S_WORDS, index, now)
+            if code != OK:
+                break
+            done += 1
+        self._wake_workers(done)
+        self.out[0] = done
+        w[OP] = 0
+        return code
+
+    def _push_one(self, data: memoryview, s: int, index: int, now: int) -> int:
+        core = self.core
+        stage = self.stage
+        if stage[s + S_LIMITS] & L_GIVEN_ID and core.index.find(stage[s + S_ID_HI], stage[s + S_ID_LO]):
+            return DUPLICATE
+        length = stage[s + S_LENGTH]
+        desc = D_INLINE | length << 32
+        if length > INLINE_BYTES:
+            desc = self._payload_area(length)
+            if desc == NEED_ARENA or desc == NO_BYTES:
+                return desc
+        place = self._place()
+        if place <= 0:
+            if desc & 3 == D_ARENA:
+                self._return_area(desc)
+            return -place
+        slot = place - 1
+        m = core.meta_at + slot * META_WORDS
+        core.copy_in(desc, data, stage[s + S_OFFSET], m + M_INLINE)
+        self._describe(m, s, index, now, desc)
+        self._publish(slot, m, ST_PENDING, index, now)
+        return OK
+
+    def _payload_area(self, length: int) -> int:
+        """A descriptor of an area in the payloads' part of the arena; NEED_ARENA or NO_BYTES."""
+        w = self.w
+        core = self.core
+        desc = 0
+        if w[PAYLOAD_BLOCKS] < self.payload_blocks:
+            desc = core.area(length)
+            if not desc:
+                return NEED_ARENA
+            size = 1 << (desc >> 2 & 63)
+            if w[PAYLOAD_BLOCKS] + size <= self.payload_blocks:
+                w[PAYLOAD_BLOCKS] += size
+                return desc
+            core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
+        return NO_BYTES
+
+    def _return_area(self, desc: int) -> None:
+        self.w[PAYLOAD_BLOCKS] -= 1 << (desc >> 2 & 63)
+        self.core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
+
+    def _place(self) -> int:
+        """A free slot, + 1, or minus the reason why there is none."""
+        core = self.core
+        w = self.w
+        place = core.slots.reserve()
+        if place:
+            return place
+        if w[SLOTS_COMMITTED] < core.capacity:
+            return -NEED_SLOTS
+        if not w[FETCHED]:
+            return -FULL
+        core.remove_finished(w[FETCHED] - 1)
+        return core.slots.reserve()
+
+    def _describe(self, m: int, s: int, index: int, now: int, desc: int) -> None:
+        """Write what the slot's metadata must hold before its state word is committed."""
+        w = self.w
+        stage = self.stage
+        w[m + M_ID_HI] = stage[s + S_ID_HI]
+        w[m + M_ID_LO] = stage[s + S_ID_LO]
+        w[m + M_RUN_AT] = stage[s + S_RUN_AT] or now
+        w[m + M_CREATED] = now
+        w[m + M_LOCK_AT] = 0
+        w[m + M_STARTED] = 0
+        w[m + M_DONE_AT] = 0
+        w[m + M_LIMITS] = stage[s + S_LIMITS]
+        w[m + M_TIMEOUT] = stage[s + S_TIMEOUT]
+        w[m + M_PARTS] = stage[s + S_PARTS]
+        w[m + M_PAYLOAD] = desc
+        w[m + M_RESULT] = 0
+        w[m + M_KIND] = 0
+        w[m + M_SUBMITTER] = (w[self.core.row(index) + P_GEN] & 0xFFFF_FFFF) << 16 | index + 1
+
+    def _publish(self, slot: int, m: int, status: int, index: int, now: int) -> None:
+        """Commit the slot as accepted, then tell the derived structures."""
+        w = self.w
+        core = self.core
+        word = w[core.state_at + slot]
+        # A slot in WRITING got its generation when it was reserved.
+        gen = generation(word) + (0 if word & 0xF == ST_WRITING else 1)
+        seq = w[SEQ]
+        w[SEQ] = seq + 1
+        w[m + M_SEQ] = seq
+        delayed = DELAYED if w[m + M_RUN_AT] > now else 0
+        core.slots.commit(slot, (gen & GEN_MASK) << GEN_SHIFT | delayed | status)
+        core.index.add(slot)
+        if delayed:
+            core.delay.add(slot)
+        else:
+            core.ready.append(slot)
+        if w[m + M_LIMITS] & L_KEEP:
+            w[core.row(index) + P_TASKS] += 1
+
+    def _wake_workers(self, tasks: int) -> None:
+        while tasks and self.core.wake_one(IDLE):
+            tasks -= 1
+
+    # --- large payloads -------------------------------------------------------------------------
+
+    def reserve(self, blob: bool, index: int, now: int) -> int:
+        """Reserve a place for the first staged task, whose payload is copied outside of the lock.
+
+        Args:
+            blob: whether the payload goes to a file of its own.
+
+        Returns:
+            OK or the reason; ``out[0]`` is the slot, ``out[1]`` its generation, ``out[2]`` where
+            the bytes go in the arena.
+        """
+        core = self.core
+        w = self.w
+        stage = self.stage
+        core.clear_out()
+        w[OP] = OP_RESERVE
+        code = self._reserve(blob, index, now, stage[S_LENGTH])
+        w[OP] = 0
+        return code
+
+    def _reserve(self, blob: bool, index: int, now: int, length: int) -> int:
+        core = self.core
+        w = self.w
+        stage = self.stage
+        if stage[S_LIMITS] & L_GIVEN_ID and core.index.find(stage[S_ID_HI], stage[S_ID_LO]):
+            return DUPLICATE
+        if blob:
+            if w[PAYLOAD_BLOB_BYTES] + length > self.payload_blob_bytes:
+                return NO_BYTES
+            desc = D_BLOB | length << 2
+        else:
+            desc = self._payload_area(length)
+            if desc == NEED_ARENA or desc == NO_BYTES:
+                return desc
+        place = self._place()
+        if place <= 0:
+            if not blob:
+                self._return_area(desc)
+            return -place
+        slot = place - 1
+        self._describe(core.meta_at + slot * META_WORDS, 0, index, now, desc)
+        gen = generation(w[core.state_at + slot]) + 1 & GEN_MASK
+        core.slots.commit(slot, gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | ST_WRITING)
+        if blob:
+            w[PAYLOAD_BLOB_BYTES] += length
+        self.out[0] = slot
+        self.out[1] = gen
+        self.out[2] = (desc >> 8 & 0xFFFFFF) if not blob else 0
+        return OK
+
+    def publish(self, slot: int, gen: int, index: int, now: int) -> int:
+        """WRITING -> PENDING: the payload is complete. LOST if the slot is not ours any more."""
+        core = self.core
+        w = self.w
+        core.clear_out()
+        if not self._is_writing(slot, gen, index):
+            return LOST
+        m = core.meta_at + slot * META_WORDS
+        # Another process may have pushed the same id while the payload was copied.
+        if w[m + M_LIMITS] & L_GIVEN_ID and core.index.find(w[m + M_ID_HI], w[m + M_ID_LO]):
+            return DUPLICATE
+        w[OP] = OP_PUBLISH
+        self._publish(slot, m, ST_PENDING, index, now)
+        self._wake_workers(1)
+        w[OP] = 0
+        return OK
+
+    def abandon(self, slot: int, gen: int, index: int) -> int:
+        """WRITING -> FREE: the payload could not be written."""
+        core = self.core
+        core.clear_out()
+        if not self._is_writing(slot, gen, index):
+            return LOST
+        self.w[OP] = OP_PUBLISH
+        core.slots.release(slot)
+        core.drop_payload(slot)
+        core.wake_all(CROWDED)
+        self.w[OP] = 0
+        return OK
+
+    def _is_writing(self, slot: int, gen: int, index: int) -> bool:
+        word = self.w[self.core.state_at + slot]
+        return word & 0xF == ST_WRITING and generation(word) == gen and owner(word) == index + 1
+
+    def make_room(self, most: int) -> int:
+        """Remove up to ``most`` fetched results, oldest first; how many gave way."""
+        core = self.core
+        core.clear_out()
+        self.w[OP] = OP_MAKE_ROOM
+        removed = 0
+        while removed < most and self.w[FETCHED]:
+            core.remove_finished(self.w[FETCHED] - 1)
+            removed += 1
+        self.w[OP] = 0
+        return removed
+
+    def wait_for_space(self, index: int) -> int:
+        """Join those who wait for a place; the wake word to sleep on."""
+        return self.core.wait_in(CROWDED, index)

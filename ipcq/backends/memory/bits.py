@@ -1,0 +1,60 @@
+"""Sets of participants as bit words, and the two bit operations that they need."""
+
+from __future__ import annotations
+
+from .layout import SET_WORDS
+from .words import Words
+
+__all__ = ["add_to_set", "discard_from_set", "highest_bit", "in_set", "lowest_bit", "pop_from_set"]
+
+# A set is a summary word (bit n: word n is not empty) and SET_WORDS words after it, so that the
+# common question "does anybody wait?" costs one load.
+
+
+def highest_bit(word: int) -> int:
+    """The number of the highest set bit of ``word``, which is not 0."""
+    return word.bit_length() - 1
+
+
+def lowest_bit(word: int) -> int:
+    """The number of the lowest set bit of ``word``, which is not 0."""
+    return (word & -word).bit_length() - 1
+
+
+def add_to_set(w: Words, at: int, member: int) -> None:
+    """Put participant ``member`` into the set at word ``at``."""
+    part = member >> 6
+    w[at + 1 + part] |= 1 << (member & 63)
+    w[at] |= 1 << part
+
+
+def discard_from_set(w: Words, at: int, member: int) -> None:
+    """Take ``member`` out, if it is in."""
+    if not w[at]:
+        return
+    part = member >> 6
+    rest = w[at + 1 + part]
+    bit = 1 << (member & 63)
+    if rest & bit:
+        rest ^= bit
+        w[at + 1 + part] = rest
+        if not rest and w[at] & 1 << part:
+            w[at] ^= 1 << part
+
+
+def in_set(w: Words, at: int, member: int) -> int:
+    """1 if ``member`` is in the set."""
+    return w[at + 1 + (member >> 6)] >> (member & 63) & 1
+
+
+def pop_from_set(w: Words, at: int) -> int:
+    """Take the lowest member out and return it; -1 when the set is empty."""
+    while w[at]:
+        part = lowest_bit(w[at])
+        if part >= SET_WORDS or not w[at + 1 + part]:
+            w[at] &= ~(1 << part) & 0xFFFF_FFFF_FFFF_FFFF  # a summary bit without members
+            continue
+        member = (part << 6) + lowest_bit(w[at + 1 + part])
+        discard_from_set(w, at, member)
+        return member
+    return -1

@@ -1,0 +1,272 @@
+"""Critical sections by which results are found, fetched and removed. Called with the lock held.
+
+Reading a result is three steps: find it (here), copy its bytes without the lock, then `settle`
+(here), which succeeds only if the slot's state word is still the one that was found.
+"""
+
+from __future__ import annotations
+
+from .core import Core
+from .layout import (
+    COUNTED_MASK,
+    COUNTS,
+    CRAMPED,
+    CROWDED,
+    CURIOUS,
+    DELAYED,
+    FETCHED,
+    FETCHED_FLAG,
+    FRESH,
+    GEN_MASK,
+    GEN_SHIFT,
+    GONE,
+    KIND_CANCELLED,
+    M_DONE_AT,
+    M_DONE_SEQ,
+    M_KIND,
+    M_NEXT,
+    META_WORDS,
+    NOTICED,
+    OK,
+    OP,
+    P_DONE,
+    P_INBOX,
+    P_STATE,
+    P_TASKS,
+    P_WAKE,
+    PART_ACTIVE,
+    PART_HIGH,
+    REFUSED,
+    SEQ,
+    ST_DONE,
+    ST_FAILED,
+    ST_FREE,
+    ST_KILLED,
+    ST_PENDING,
+    ST_QUEUED,
+    ST_RUNNING,
+    STATUS_MASK,
+    UNFETCHED,
+)
+from .deliver import Deliver
+from .slots import generation
+
+__all__ = ["Collect"]
+
+OP_SETTLE = 9
+OP_CANCEL = 10
+OP_VACUUM = 11
+OP_EXPIRE = 12
+
+MOST_REMOVED = 256  # slots looked at in one hold of the lock
+
+
+class Collect:
+    """Find, fetch, cancel and remove."""
+
+    def __init__(self, core: Core, deliver: Deliver, result_ttl: int) -> None:
+        self.core = core
+        self.w = core.w
+        self.out = core.out
+        self.deliver = deliver
+        self.result_ttl = result_ttl
+
+    # --- finding --------------------------------------------------------------------------------
+
+    def find(self, hi: int, lo: int) -> int:
+        """The slot of a task, + 1, or 0; ``out[0]`` is its state word."""
+        place = self.core.index.find(hi, lo)
+        if place:
+            self.out[0] = self.w[self.core.state_at + place - 1]
+        return place
+
+    def find_many(self, count: int) -> None:
+        """`find` for ``count`` ids staged as (hi, lo): ``out[2n]`` slot + 1, ``out[2n + 1]`` word."""
+        stage = self.core.stage
+        out = self.out
+        for n in range(count):
+            place = self.core.index.find(stage[2 * n], stage[2 * n + 1])
+            out[2 * n] = place
+            out[2 * n + 1] = self.w[self.core.state_at + place - 1] if place else 0
+
+    def inbox(self, index: int, most: int) -> int:
+        """Up to ``most`` finished tasks that participant ``index`` pushed and has not noticed.
+
+        They stay where they are until `settle`.
+
+        Returns:
+            How many: ``out[2n]`` the slot, ``out[2n + 1]`` its state word. With 0, ``out[0]`` is
+            the wake word to sleep on.
+        """
+        core = self.core
+        w = self.w
+        out = self.out
+        at = w[core.row(index) + P_INBOX]
+        count = 0
+        while at and count < most:
+            out[2 * count] = at - 1
+            out[2 * count + 1] = w[core.state_at + at - 1]
+            count += 1
+            at = w[core.meta_at + (at - 1) * META_WORDS + M_NEXT]
+        if not count:
+            out[0] = w[core.row(index) + P_WAKE]
+        return count
+
+    def watch(self, index: int) -> None:
+        """Be woken when any task finishes, not only those that this participant pushed."""
+        self.core.wait_in(CURIOUS, index)
+
+    # --- fetching -------------------------------------------------------------------------------
+
+    def settle(self, count: int) -> None:
+        """Commit for ``count`` staged (slot, state word, fetched) that they were fetched or noticed.
+
+        ``out[n]`` is OK, or GONE where the slot is not as it was found: what was read from it
+        is void.
+        """
+        core = self.core
+        w = self.w
+        stage = core.stage
+        out = self.out
+        core.clear_out()
+        w[OP] = OP_SETTLE
+        for n in range(count):
+            slot = stage[3 * n]
+            found = stage[3 * n + 1]
+            word = w[core.state_at + slot]
+            if (word ^ found) & ~(NOTICED | FETCHED_FLAG):
+                out[n] = GONE
+                continue
+            out[n] = OK
+            if stage[3 * n + 2]:
+                self._mark_fetched(slot, word)
+            elif not word & (NOTICED | FETCHED_FLAG):
+                self._move(slot, word | NOTICED, UNFETCHED)
+        w[OP] = 0
+
+    def _mark_fetched(self, slot: int, word: int) -> None:
+        if word & FETCHED_FLAG:
+            return
+        core = self.core
+        self._move(slot, word | FETCHED_FLAG, FETCHED)
+        core.forget_pusher(slot, 1)
+        core.wake_all(CROWDED)
+
+    def _move(self, slot: int, word: int, target: int) -> None:
+        """Commit ``word`` and put the finished slot into another list, behind the others."""
+        core = self.core
+        w = self.w
+        core.chains.remove(core.list_of(slot), slot)
+        seq = w[SEQ]
+        w[SEQ] = seq + 1
+        w[core.meta_at + slot * META_WORDS + M_DONE_SEQ] = seq
+        core.slots.commit(slot, word)
+        core.chains.append(target, slot)
+
+    # --- ending from outside --------------------------------------------------------------------
+
+    def cancel(self, slot: int, found: int, now: int) -> int:
+        """PENDING, FAILED, QUEUED -> KILLED; REFUSED for RUNNING or finished, GONE if it changed."""
+        core = self.core
+        w = self.w
+        core.clear_out()
+        word = w[core.state_at + slot]
+        if generation(word) != generation(found) or word & STATUS_MASK <= 1:
+            return GONE
+        status = word & STATUS_MASK
+        if status not in (ST_PENDING, ST_QUEUED, ST_FAILED):
+            return REFUSED
+        w[OP] = OP_CANCEL
+        if status != ST_QUEUED:
+            if word & DELAYED:
+                core.delay.remove(slot)
+            else:
+                core.ready.remove(slot)
+        core.drop_result(slot)
+        w[core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
+        self.deliver.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
+        w[OP] = 0
+        return OK
+
+    # --- removing -------------------------------------------------------------------------------
+
+    def vacuum(self, start: int, before: int, done: bool, killed: bool) -> int:
+        """Remove finished tasks among the `MOST_REMOVED` slots from ``start`` on.
+
+        Args:
+            before: only those that finished at this moment or earlier.
+            done: whether DONE ones are meant.
+            killed: whether KILLED ones are meant.
+
+        Returns:
+            How many were removed; ``out[0]`` is where to go on, 0 at the end.
+        """
+        core = self.core
+        w = self.w
+        core.clear_out()
+        end = min(start + MOST_REMOVED, w[FRESH])
+        removed = 0
+        w[OP] = OP_VACUUM
+        for slot in range(start, end):
+            word = w[core.state_at + slot]
+            status = word & STATUS_MASK
+            if not ((done and status == ST_DONE) or (killed and status == ST_KILLED)):
+                continue
+            if w[core.meta_at + slot * META_WORDS + M_DONE_AT] <= before:
+                self._remove(slot, word)
+                removed += 1
+        w[OP] = 0
+        self.out[0] = end if end < w[FRESH] else 0
+        return removed
+
+    def _remove(self, slot: int, word: int) -> None:
+        """Remove a finished task and tell its pusher, which may wait for it."""
+        core = self.core
+        pusher = 0 if word & FETCHED_FLAG else core.submitter(slot)
+        core.remove_finished(slot)
+        if pusher:
+            core.wake(pusher - 1)
+        core.wake_all(CURIOUS)
+
+    def expire(self, now: int) -> int:
+        """Remove results that nobody fetched within the queue's `result_ttl`; how many."""
+        core = self.core
+        w = self.w
+        core.clear_out()
+        w[OP] = OP_EXPIRE
+        removed = self._expire_list(UNFETCHED, now)
+        for index in range(w[PART_HIGH]):
+            if w[core.row(index) + P_STATE] == PART_ACTIVE:
+                removed += self._expire_list(core.row(index) + P_INBOX, now)
+        w[OP] = 0
+        return removed
+
+    def _expire_list(self, head: int, now: int) -> int:
+        core = self.core
+        w = self.w
+        removed = 0
+        while w[head] and removed < MOST_REMOVED:
+            slot = w[head] - 1
+            if w[core.meta_at + slot * META_WORDS + M_DONE_AT] + self.result_ttl > now:
+                break
+            self._remove(slot, w[core.state_at + slot])
+            removed += 1
+        return removed
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def waits_for_itself(self, index: int) -> bool:
+        """Whether only results that participant ``index`` has not fetched can make place.
+
+        So it is when every place is taken by its own tasks and some of them are finished, and
+        also when workers cannot go on because its results fill the results' budget.
+        """
+        w = self.w
+        row = self.core.row(index)
+        if not w[row + P_DONE]:
+            return False
+        unfinished = w[COUNTS + ST_PENDING] + w[COUNTS + ST_QUEUED] + w[COUNTS + ST_FAILED]
+        unfinished += w[COUNTS + ST_RUNNING]
+        places_full = not w[COUNTS + ST_FREE]
+        mine = w[row + P_TASKS] >= self.core.capacity - w[COUNTS + ST_FREE]
+        return mine and (places_full or not unfinished or w[CRAMPED] != 0)

@@ -1,0 +1,266 @@
+"""The parts of one queue's shared memory, put together once for all critical sections.
+
+Every critical section works on words (`w`), on two byte areas (`b` the control file, `a` the
+arena) and on two process-private arrays of words: `stage`, what it is given for a batch, and
+`out`, what it answers beyond its return code. No Python object is made or kept inside one.
+"""
+
+from __future__ import annotations
+
+from .arena import Arena, order_of
+from .bits import add_to_set, pop_from_set
+from .chains import Chains
+from .delay import Delay
+from .index import Index
+from .layout import (
+    BLOCK_BYTES,
+    CROWDED,
+    CURIOUS,
+    D_ARENA,
+    D_BLOB,
+    FETCHED,
+    FETCHED_FLAG,
+    FRESH,
+    GEN_MASK,
+    GEN_SHIFT,
+    IDLE,
+    L_KEEP,
+    M_EPOCH,
+    M_LIMITS,
+    M_PAYLOAD,
+    M_RESULT,
+    M_SUBMITTER,
+    META_WORDS,
+    NOTICED,
+    P_DONE,
+    P_GEN,
+    P_INBOX,
+    P_STATE,
+    P_TASKS,
+    P_WAKE,
+    PART_ACTIVE,
+    PART_WORDS,
+    PARTS_AT,
+    PAYLOAD_BLOB_BYTES,
+    PAYLOAD_BLOCKS,
+    REMOVED,
+    RESULT_BLOB_BYTES,
+    RESULT_BLOCKS,
+    UNFETCHED,
+    Geometry,
+)
+from .ready import Ready
+from .slots import Slots, finished
+from .words import Words
+
+__all__ = ["Core"]
+
+OUT_WORDS = 8192
+STAGE_WORDS = 1024
+WAKES = 1024  # where in `out` the participants to wake are listed: a count, then their rows
+UNLINKS = 2048  # likewise the blob files to remove: a count, then pairs (slot, generation, epoch)
+MOST_WAKES = 512
+MOST_UNLINKS = 1024
+
+
+class Core:
+    """One queue's shared memory as its algorithms see it."""
+
+    def __init__(
+        self,
+        w: Words,
+        b: memoryview,
+        a: memoryview,
+        geometry: Geometry,
+        out: Words,
+        stage: Words,
+    ) -> None:
+        self.w = w
+        self.b = b
+        self.a = a
+        self.out = out
+        self.stage = stage
+        self.capacity = geometry.capacity
+        self.participants = geometry.participants
+        self.state_at = geometry.state_at
+        self.meta_at = geometry.meta_at
+        self.buckets_at = geometry.buckets_at
+        self.buckets = geometry.buckets
+        self.slots = Slots(w, geometry.state_at, geometry.meta_at)
+        self.chains = Chains(w, geometry.meta_at)
+        self.ready = Ready(w, geometry.meta_at, self.chains)
+        self.delay = Delay(w, geometry.meta_at, geometry.heap_at)
+        self.index = Index(w, geometry.meta_at, geometry.buckets_at, geometry.buckets)
+        self.arena = Arena(w, geometry.map_at, geometry.arena_blocks)
+
+    # --- participants -------------------------------------------------------------------------
+
+    def row(self, index: int) -> int:
+        """Where participant ``index`` starts."""
+        return PARTS_AT + index * PART_WORDS
+
+    def submitter(self, slot: int) -> int:
+        """The row number, + 1, of who pushed the task in ``slot``; 0 if it is gone."""
+        word = self.w[self.meta_at + slot * META_WORDS + M_SUBMITTER]
+        index = (word & 0xFFFF) - 1
+        if index < 0 or index >= self.participants:
+            return 0
+        row = self.row(index)
+        if self.w[row + P_STATE] != PART_ACTIVE or self.w[row + P_GEN] & 0xFFFF_FFFF != word >> 16:
+            return 0
+        return index + 1
+
+    # --- waking -------------------------------------------------------------------------------
+
+    def clear_out(self) -> None:
+        """Forget what the critical section before this one answered."""
+        self.out[WAKES] = 0
+        self.out[UNLINKS] = 0
+
+    def wake(self, index: int) -> None:
+        """Bump the wake word of a participant; the system call follows after the lock."""
+        w = self.w
+        out = self.out
+        at = self.row(index) + P_WAKE
+        w[at] = w[at] + 1 & 0xFFFF_FFFF
+        count = out[WAKES]
+        if count < MOST_WAKES:
+            out[WAKES + 1 + count] = index
+            out[WAKES] = count + 1
+
+    def wake_one(self, members: int) -> int:
+        """Wake one participant of the set at word ``members``; 0 when it was empty."""
+        index = pop_from_set(self.w, members)
+        if index < 0:
+            return 0
+        self.wake(index)
+        return 1
+
+    def wake_all(self, members: int) -> None:
+        """Wake all participants of a set, and empty it."""
+        while self.wake_one(members):
+            pass
+
+    def wait_in(self, members: int, index: int) -> int:
+        """Enter a set of waiting participants; the value of the wake word to sleep on."""
+        add_to_set(self.w, members, index)
+        return self.w[self.row(index) + P_WAKE]
+
+    # --- payloads -----------------------------------------------------------------------------
+
+    def _list_unlink(self, slot: int, epoch: int) -> None:
+        out = self.out
+        count = out[UNLINKS]
+        if count < MOST_UNLINKS:  # the rest is found by the sweep of the blob directory
+            at = UNLINKS + 1 + 3 * count
+            out[at] = slot
+            out[at + 1] = self.w[self.state_at + slot] >> GEN_SHIFT & GEN_MASK
+            out[at + 2] = epoch
+            out[UNLINKS] = count + 1
+
+    def drop_payload(self, slot: int) -> None:
+        """Give back what the payload of ``slot`` occupies; one that lies in the slot stays."""
+        w = self.w
+        at = self.meta_at + slot * META_WORDS + M_PAYLOAD
+        desc = w[at]
+        kind = desc & 3
+        if kind == D_BLOB:
+            w[at] = 0
+            w[PAYLOAD_BLOB_BYTES] -= desc >> 2
+            self._list_unlink(slot, 0)
+        elif kind == D_ARENA:
+            w[at] = 0
+            w[PAYLOAD_BLOCKS] -= 1 << (desc >> 2 & 63)
+            self.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
+
+    def drop_result(self, slot: int) -> None:
+        """Give back what the result of ``slot`` occupies, and forget it."""
+        w = self.w
+        m = self.meta_at + slot * META_WORDS
+        desc = w[m + M_RESULT]
+        if not desc:
+            return
+        w[m + M_RESULT] = 0
+        kind = desc & 3
+        if kind == D_BLOB:
+            w[RESULT_BLOB_BYTES] -= desc >> 2
+            self._list_unlink(slot, w[m + M_EPOCH])
+        elif kind == D_ARENA:
+            w[RESULT_BLOCKS] -= 1 << (desc >> 2 & 63)
+            self.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
+
+    def area(self, length: int) -> int:
+        """A descriptor of a new area for ``length`` bytes in the arena; 0 when there is none."""
+        order = order_of(length)
+        block = self.arena.take(order)
+        return D_ARENA | order << 2 | (block - 1) << 8 | length << 32 if block else 0
+
+    def copy_in(self, desc: int, data: memoryview, start: int, inline_at: int) -> None:
+        """Copy the bytes of a payload to where ``desc`` says; ``inline_at`` is a word index."""
+        length = desc >> 32
+        if desc & 3 == D_ARENA:
+            at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
+            self.a[at : at + length] = data[start : start + length]
+        else:
+            at = inline_at * 8
+            self.b[at : at + length] = data[start : start + length]
+
+    # --- finished tasks -----------------------------------------------------------------------
+
+    def file_finished(self, slot: int) -> None:
+        """Put a task that has just finished into the list where it belongs, and wake who waits."""
+        w = self.w
+        pusher = self.submitter(slot)
+        if pusher:
+            row = self.row(pusher - 1)
+            if w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
+                w[row + P_DONE] += 1
+            self.chains.append(row + P_INBOX, slot)
+            self.wake(pusher - 1)
+        else:
+            self.chains.append(UNFETCHED, slot)
+        self.wake_all(CURIOUS)
+
+    def list_of(self, slot: int) -> int:
+        """The list that a finished task is in."""
+        word = self.w[self.state_at + slot]
+        if word & FETCHED_FLAG:
+            return FETCHED
+        pusher = 0 if word & NOTICED else self.submitter(slot)
+        return self.row(pusher - 1) + P_INBOX if pusher else UNFETCHED
+
+    def forget_pusher(self, slot: int, done: int) -> None:
+        """Take the place of a task off its pusher's account; ``done`` is 1 when it is finished."""
+        pusher = self.submitter(slot)
+        if pusher and self.w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
+            row = self.row(pusher - 1)
+            self.w[row + P_TASKS] -= 1
+            self.w[row + P_DONE] -= done
+
+    def remove_finished(self, slot: int) -> None:
+        """Remove a finished task: its place, payload and result are free then."""
+        w = self.w
+        if not w[self.state_at + slot] & FETCHED_FLAG:
+            w[REMOVED] += 1
+        self.chains.remove(self.list_of(slot), slot)
+        self.free(slot)
+
+    def free(self, slot: int) -> None:
+        """Free a slot that is in no list any more, with all it holds."""
+        word = self.w[self.state_at + slot]
+        self.index.remove(slot)
+        if not word & FETCHED_FLAG:
+            self.forget_pusher(slot, 1 if finished(word) else 0)
+        self.slots.release(slot)
+        self.drop_payload(slot)
+        self.drop_result(slot)
+        self.wake_all(CROWDED)
+
+    def used_slots(self) -> int:
+        """Slots from here on were never used."""
+        return self.w[FRESH]
+
+    def hand_on(self) -> None:
+        """Wake one more worker when there is more to take and somebody waits for it."""
+        if self.w[IDLE] and self.ready.first():
+            self.wake_one(IDLE)

@@ -1,0 +1,244 @@
+"""Where every word of a queue's shared memory is, and what its bits mean. Pure numbers.
+
+The control file ``ctl.v1`` is an array of 64-bit words::
+
+    page 0      header: never changes once the file is linked into place
+    page 1      hot words: op, counters, heads of lists, sets of waiting participants
+    page 2...   participants, then state words, delay heap, id buckets, arena map, slot metadata
+
+A slot's truth is its state word; everything else can be rebuilt from the state words and the
+metadata of the slots that they say are in use.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+__all__ = ["Geometry"]
+
+MAGIC = 0x0031_5631_5143_5049  # "IPCQ1V1" as bytes
+VERSION = 1
+ENDIAN = 0x0102_0304_0506_0708
+PAGE_WORDS = 512
+
+# --- page 0: the header ---------------------------------------------------------------------
+H_MAGIC = 0
+H_VERSION = 1
+H_ENDIAN = 2
+H_LAYOUT = 3  # checksum over the numbers in this file
+H_LOCK_KIND = 4
+H_CAPACITY = 5
+H_PARTICIPANTS = 6
+H_ARENA_BYTES = 7
+H_BLOB_BYTES = 8
+H_RESULT_TTL = 9  # microseconds
+H_FLAGS = 10
+H_CREATED = 11  # microseconds since 1970, as every moment in here
+H_CODEC = 12  # four words: its name, 32 bytes
+H_CHECKSUM = 16  # over the words before it
+
+LOCK_FCNTL = 1  # the uncompiled mode: a kernel byte lock
+FLAG_EPHEMERAL = 1
+
+# --- page 1: hot words ----------------------------------------------------------------------
+OP = 512  # not 0: a critical section is under way, or died
+CLOSED = 513
+SEQ = 514  # the next number in every order
+FRESH = 515  # slots from here on were never used
+SLOTS_COMMITTED = 516  # slots whose memory is there
+ARENA_COMMITTED = 517  # arena blocks whose memory is there
+FREE_HEAD = 518
+HEAP_SIZE = 519
+LEVELS = 520  # bit n: priority level n has ready tasks
+UNFETCHED = 521  # list (head, tail): finished, known to nobody or noticed, result not fetched
+FETCHED = 523  # list: finished and fetched; gives way when a place is needed
+PAYLOAD_BLOCKS = 525
+RESULT_BLOCKS = 526
+PAYLOAD_BLOB_BYTES = 527
+RESULT_BLOB_BYTES = 528
+LAST_SWEEP = 529
+REMOVED = 530  # grows whenever a result that nobody fetched is removed
+REBUILDS = 531
+RECLAIMED = 532  # tasks returned from dead owners, ever
+PART_HIGH = 533  # participants from here on were never used
+COUNTS = 534  # 16 words, one per status code
+ACTIVITY = 550  # 8 words: day << 40 | tasks finished on that day
+READY = 558  # 16 lists (head, tail), one per level
+ARENA_HEADS = 590  # 16 words, one per block order
+IDLE = 606  # set of participants that wait for work: summary word + 4 words
+CROWDED = 611  # set of participants that wait for space
+CURIOUS = 616  # set of participants that wait for tasks which others pushed
+CRAMPED = 621  # set of workers whose result waits for room
+HOT_END = 626
+
+LEVEL_COUNT = 16
+LOWEST_PRIORITY = -7
+SET_WORDS = 4
+MAX_PARTICIPANTS = 64 * SET_WORDS
+
+# --- participants ---------------------------------------------------------------------------
+PARTS_AT = 1024
+PART_WORDS = 48
+P_STATE = 0
+P_GEN = 1
+P_PID = 2
+P_PIDNS = 3
+P_START = 4  # the process's start time, clock ticks since boot
+P_BOOT = 5
+P_ROLE = 6
+P_STARTED = 7
+P_BEAT = 8
+P_WAKE = 9  # the futex word: its low 32 bits
+P_REQUEST = 10
+P_RSS = 11
+P_INBOX = 12  # list (head, tail): finished tasks it pushed and has not noticed
+P_TASKS = 14  # places held by tasks it pushed and whose result it did not fetch
+P_DONE = 15  # those of them that are finished
+P_NAME = 16  # 16 words: 128 bytes, zero-padded
+P_LAYERS = 32
+NAME_BYTES = 128
+
+PART_FREE = 0
+PART_ACTIVE = 1
+ROLE_CLIENT = 1
+ROLE_WORKER = 2
+REQUEST_STOP = 1
+
+# --- state words ----------------------------------------------------------------------------
+# status code 4 bits | flags 4 | owner + 1: 10 | deaths 8 | attempts 14 | generation 24
+STATUS_MASK = 0xF
+DELAYED = 1 << 4  # in the delay heap, not in a ready list
+FETCHED_FLAG = 1 << 5
+NOTICED = 1 << 6  # its submitter saw that it finished, and did not fetch it yet
+FLAGS_MASK = 0xF0
+OWNER_SHIFT = 8
+OWNER_MASK = 0x3FF << OWNER_SHIFT
+DEATHS_SHIFT = 18
+DEATHS_MASK = 0xFF << DEATHS_SHIFT
+ATTEMPTS_SHIFT = 26
+ATTEMPTS_MASK = 0x3FFF << ATTEMPTS_SHIFT
+COUNTED_MASK = DEATHS_MASK | ATTEMPTS_MASK
+GEN_SHIFT = 40
+GEN_MASK = 0xFFFFFF
+MAX_ATTEMPTS = 0x3FFF
+MAX_DEATHS = 0xFF
+
+ST_FREE = 0
+ST_WRITING = 1  # reserved; its producer is copying a large payload
+ST_PENDING = 2  # from here on: Status + 2
+ST_QUEUED = 3
+ST_RUNNING = 4
+ST_DONE = 5
+ST_FAILED = 6
+ST_KILLED = 7
+ST_LAST = 7
+
+# --- slot metadata --------------------------------------------------------------------------
+META_WORDS = 40
+M_SEQ = 0
+M_ID_HI = 1
+M_ID_LO = 2
+M_RUN_AT = 3
+M_CREATED = 4
+M_LOCK_AT = 5
+M_DONE_AT = 6
+M_DONE_SEQ = 7
+M_LIMITS = 8
+M_TIMEOUT = 9
+M_EPOCH = 10
+M_PAYLOAD = 11  # a descriptor, see below
+M_PARTS = 12  # codec's checksum << 32 | bytes of metadata at the payload's end
+M_RESULT = 13  # a descriptor
+M_KIND = 14  # what the result is: codec's checksum << 32 | KIND_*
+M_SUBMITTER = 15  # participant's generation << 16 | its index + 1
+M_NEXT = 16
+M_PREV = 17  # in the heap: its position there
+M_HASH = 18
+M_STARTED = 19
+M_INLINE = 20  # 13 words: a small payload
+M_RESULT_INLINE = 33  # 7 words: a small result
+INLINE_BYTES = 104
+RESULT_INLINE_BYTES = 56
+
+# limits: max_attempts 14 bits | max_deaths 8 | level 4 | keep 1
+L_DEATHS_SHIFT = 14
+L_LEVEL_SHIFT = 22
+L_KEEP = 1 << 26
+L_GIVEN_ID = 1 << 27  # the id came from the caller: look for a duplicate
+
+KIND_NONE = 0
+KIND_VALUE = 1
+KIND_ERROR = 2  # an encoded ErrorInfo
+KIND_DIED = 3  # seven words: pid, exit, rss, flags, name
+KIND_CANCELLED = 4
+KIND_CORRUPT = 5  # garbage was found in the slot
+KIND_NO_ROOM = 6  # the result found no place; inline: its size
+
+# descriptor: kind 2 bits | order 6 | block 24 | length 32, or for a blob kind 2 | length 62
+D_NONE = 0
+D_INLINE = 1
+D_ARENA = 2
+D_BLOB = 3
+
+BLOCK_BYTES = 256
+TOP_ORDER = 10  # 256 KiB, the largest payload in the arena
+ARENA_LIMIT = BLOCK_BYTES << TOP_ORDER
+COPY_LIMIT = 4096  # larger payloads are copied outside of the critical section
+SLOT_CHUNK = 2048  # slots whose memory is committed at once
+ARENA_CHUNK = 4 << TOP_ORDER  # blocks committed at once: 1 MiB
+
+# --- staging: what a batch push reads, 8 words for each task ----------------------------------
+S_WORDS = 8
+S_ID_HI = 0
+S_ID_LO = 1
+S_OFFSET = 2
+S_LENGTH = 3
+S_RUN_AT = 4
+S_LIMITS = 5
+S_TIMEOUT = 6
+S_PARTS = 7
+
+# --- what a critical section answers ----------------------------------------------------------
+OK = 0
+FULL = 1  # no place, and none can be made
+NEED_SLOTS = 2  # commit memory for more slots, then call again
+NEED_ARENA = 3
+NO_BYTES = 4  # the byte budget is used up
+DUPLICATE = 5
+LOST = 6  # the lease is not valid
+GONE = 7
+REFUSED = 8
+
+
+def layout_hash() -> int:
+    """A checksum over every number above: two layouts that differ never share memory."""
+    numbers = sorted((k, v) for k, v in globals().items() if k.isupper() and isinstance(v, int))
+    return zlib.crc32(repr(numbers).encode())
+
+
+def _pages(words: int) -> int:
+    return -(-words // PAGE_WORDS) * PAGE_WORDS
+
+
+class Geometry:
+    """Where the sections of one queue start, in words, from its counts.
+
+    Attributes:
+        capacity: slots.
+        participants: rows for attached processes and workers.
+        arena_blocks: blocks of 256 bytes.
+        total: words in the control file.
+        meta_at: where the slot metadata starts; all before it is committed at creation.
+    """
+
+    def __init__(self, capacity: int, participants: int, arena_bytes: int) -> None:
+        self.capacity = capacity
+        self.participants = participants
+        self.arena_blocks = arena_bytes // BLOCK_BYTES
+        self.buckets = 1 << max(4, (capacity - 1).bit_length())
+        self.state_at = PARTS_AT + _pages(participants * PART_WORDS)
+        self.heap_at = self.state_at + _pages(capacity)
+        self.buckets_at = self.heap_at + _pages(capacity)
+        self.map_at = self.buckets_at + _pages(self.buckets)
+        self.meta_at = self.map_at + _pages(self.arena_blocks)
+        self.total = self.meta_at + _pages(capacity * META_WORDS)

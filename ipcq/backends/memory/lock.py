@@ -1,0 +1,131 @@
+"""The one lock of a queue, in the uncompiled mode: a kernel byte lock around each critical section.
+
+The kernel frees it when its holder dies and tells nobody; the op word does: whoever takes the
+lock and finds ``op != 0`` rebuilds first. An exception in the middle (Ctrl-C too) leaves op set
+in the same way.
+
+Why no interrupt can leave the lock taken: CPython looks for signals after a call returned and at
+backward jumps only. ``with mutex`` enters and leaves in one such step, the byte lock is taken
+inside the ``try``, giving it back is one call to C as the first step of ``finally``, and it does
+no harm when it was not taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import CorruptQueue, QueueClosed, QueueStalled
+from .layout import CLOSED, OP
+from .lockfile import QUEUE, LockFile
+from .words import Words
+
+__all__ = ["Guard"]
+
+log = logging.getLogger("ipcq.memory")
+
+_YIELDS = 40  # tries that only let others run; a critical section takes some 10 us
+_SHORTEST_SLEEP = 20e-6  # seconds
+_LONGEST_SLEEP = 1e-3
+_WARN_AFTER = 5.0
+_GIVE_UP_AFTER = 60.0
+
+_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
+_UNLOCK = fcntl.LOCK_UN
+
+
+class Guard:
+    """Runs critical sections one at a time, across threads and processes."""
+
+    def __init__(self, name: str, lock: LockFile, words: Words, rebuild: Callable[[], None]) -> None:
+        """
+        Args:
+            name: the queue's, for messages.
+            rebuild: called under the lock when the holder before died in the middle.
+        """
+        self.name = name
+        self._lock = lock
+        self._mutex = lock.mutex
+        self._words = words
+        self._rebuild = rebuild
+
+    def run(self, section: Callable[..., Any], *args: Any) -> Any:
+        """Call ``section(*args)`` with the lock held and the queue whole.
+
+        Raises:
+            QueueClosed: the queue was destroyed.
+            QueueStalled: a live process has held the lock for a minute.
+            CorruptQueue: damage that a rebuild does not repair.
+        """
+        lockf = fcntl.lockf
+        fd = self._lock.fd
+        with self._mutex:
+            try:
+                try:
+                    lockf(fd, _EXCLUSIVE, 1, QUEUE)
+                except OSError as error:
+                    self._contend(error)
+                words = self._words
+                if words[CLOSED]:
+                    raise QueueClosed(f"queue {self.name!r} was destroyed; open it again to make a new one")
+                if words[OP]:
+                    self._rebuild()
+                try:
+                    return section(*args)
+                except (IndexError, ValueError):
+                    # An index or value that no sound queue holds: rebuilding quarantines it.
+                    return self._again(section, args)
+            finally:
+                lockf(fd, _UNLOCK, 1, QUEUE)
+
+    def _again(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        log.error("queue %r holds damaged words; rebuilding it", self.name)
+        try:
+            self._rebuild()
+            return section(*args)
+        except (IndexError, ValueError) as error:
+            raise CorruptQueue(
+                f"queue {self.name!r} is damaged beyond repair ({error}); remove it with: ipcq gc --force"
+            ) from error
+
+    def _contend(self, first: OSError) -> None:
+        """Take the byte lock that somebody else has."""
+        if first.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            raise QueueClosed(f"queue {self.name!r}: this handle was closed") from first
+        fd = self._lock.fd
+        for _ in range(_YIELDS):
+            os.sched_yield()
+            if _try(fd):
+                return
+        started = time.monotonic()
+        pause = _SHORTEST_SLEEP
+        warned = False
+        while not _try(fd):
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_SLEEP)
+            waited = time.monotonic() - started
+            if waited > _GIVE_UP_AFTER:
+                raise QueueStalled(self._stalled(waited))
+            if waited > _WARN_AFTER and not warned:
+                warned = True
+                log.warning("%s", self._stalled(waited))
+
+    def _stalled(self, waited: float) -> str:
+        pid = self._lock.holder(QUEUE)
+        return (
+            f"queue {self.name!r}: its lock has been held for {waited:.0f} s by live process {pid or '?'};"
+            " if that process is stopped, continue or kill it"
+        )
+
+
+def _try(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, _EXCLUSIVE, 1, QUEUE)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""The byte locks of one queue's ``lock`` file: what the kernel releases when a process dies.
+
+A POSIX byte lock belongs to a process and is lost when the process closes *any* descriptor of the
+file. So a process opens each lock file once, and all its handles on that queue share the one
+`LockFile`: the table below is per process because the kernel's locks are.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+import threading
+
+from ...errors import StorageError
+
+__all__ = ["ATTACH", "PARTICIPANT", "QUEUE", "LockFile", "open_lock_file"]
+
+ATTACH = 0  # shared by all who are attached, exclusive to create and destroy
+QUEUE = 1  # the critical section, in the uncompiled mode
+PARTICIPANT = 64  # + index: held by the process that is this participant
+
+_FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
+
+_table: dict[tuple[int, int], LockFile] = {}
+_table_mutex = threading.RLock()
+
+
+class LockFile:
+    """One open lock file. Use `open_lock_file`, and `release` for each use."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.mutex = threading.Lock()
+        """For threads, which the kernel's locks do not tell apart."""
+        self.held: set[int] = set()
+        self._uses = 0
+        self._shares = 0
+        self._spare: list[int] = []
+
+    def is_current(self) -> bool:
+        """Whether the path still names this file."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        here = os.fstat(self.fd)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    # --- byte 0 ---------------------------------------------------------------------------------
+
+    def share(self) -> bool:
+        """Take the shared lock of an attached process; False while somebody creates or destroys."""
+        with _table_mutex:
+            if not self._shares and not self._try(fcntl.LOCK_SH, ATTACH):
+                return False
+            self._shares += 1
+            return True
+
+    def unshare(self) -> None:
+        """Give up one `share`."""
+        with _table_mutex:
+            self._shares -= 1
+            if not self._shares:
+                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, ATTACH)
+
+    def try_exclusive(self) -> bool:
+        """Take the lock to create or destroy: only while nobody else is attached.
+
+        This process may hold one `share` itself, which `unexclusive` restores.
+        """
+        with _table_mutex:
+            return self._shares <= 1 and self._try(fcntl.LOCK_EX, ATTACH)
+
+    def unexclusive(self) -> None:
+        """Go back to the shared lock, or to none."""
+        with _table_mutex:
+            fcntl.lockf(self.fd, fcntl.LOCK_SH if self._shares else fcntl.LOCK_UN, 1, ATTACH)
+
+    # --- participants ---------------------------------------------------------------------------
+
+    def take(self, byte: int) -> bool:
+        """Take ``byte`` for this process; False if anybody has it, this process included."""
+        with _table_mutex:
+            if byte in self.held or not self._try(fcntl.LOCK_EX, byte):
+                return False
+            self.held.add(byte)
+            return True
+
+    def drop(self, byte: int) -> None:
+        """Give ``byte`` back."""
+        with _table_mutex:
+            self.held.discard(byte)
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
+
+    def is_held(self, byte: int) -> bool:
+        """Whether a live process has ``byte``; also true when the kernel does not answer."""
+        if byte in self.held:
+            return True
+        request = struct.pack(_FLOCK, *_flock_fields(fcntl.F_WRLCK, byte))
+        try:
+            answer = struct.unpack(_FLOCK, fcntl.fcntl(self.fd, fcntl.F_GETLK, request))
+        except OSError:
+            return True
+        kind = answer[3] if sys.platform == "darwin" else answer[0]
+        return bool(kind != fcntl.F_UNLCK)
+
+    def holder(self, byte: int) -> int:
+        """Process id of who has ``byte``; 0 for nobody, this process or another pid namespace."""
+        request = struct.pack(_FLOCK, *_flock_fields(fcntl.F_WRLCK, byte))
+        answer = struct.unpack(_FLOCK, fcntl.fcntl(self.fd, fcntl.F_GETLK, request))
+        kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
+        return 0 if kind == fcntl.F_UNLCK else int(pid)
+
+    def reassert(self) -> set[int]:
+        """Take again what foreign code lost by opening and closing the file in this process.
+
+        Returns:
+            The bytes that somebody else has by now.
+        """
+        with _table_mutex:
+            if self._shares:
+                self._try(fcntl.LOCK_SH, ATTACH)
+            lost = {byte for byte in self.held if not self._try(fcntl.LOCK_EX, byte)}
+            self.held -= lost
+            return lost
+
+    def _try(self, kind: int, byte: int) -> bool:
+        try:
+            fcntl.lockf(self.fd, kind | fcntl.LOCK_NB, 1, byte)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise StorageError(f"cannot lock {self.path}: {error.strerror}") from error
+        return True
+
+    def release(self) -> None:
+        """End one use; the last one closes the file and so drops every lock."""
+        with _table_mutex:
+            self._uses -= 1
+            if self._uses == 0:
+                _forget(self)
+                for fd in (self.fd, *self._spare):
+                    os.close(fd)
+
+
+def _flock_fields(kind: int, byte: int) -> tuple[int, ...]:
+    if sys.platform == "darwin":
+        return (byte, 1, 0, kind, os.SEEK_SET)
+    return (kind, os.SEEK_SET, byte, 1, 0)
+
+
+def open_lock_file(path: str, *, create: bool = True) -> LockFile:
+    """Open the lock file at ``path``, or find the one that this process has open already.
+
+    Raises:
+        FileNotFoundError: it does not exist and is not to be created.
+    """
+    with _table_mutex:
+        lock = _find(path)
+        if lock is None:
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+            fd = os.open(path, flags, 0o600)
+            status = os.fstat(fd)
+            key = (status.st_dev, status.st_ino)
+            lock = _table.get(key)
+            if lock is None:
+                lock = _table[key] = LockFile(path, fd)
+            else:
+                lock._spare.append(fd)  # closing it now would drop the locks
+        lock._uses += 1
+        return lock
+
+
+def _find(path: str) -> LockFile | None:
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return _table.get((status.st_dev, status.st_ino))
+
+
+def _forget(lock: LockFile) -> None:
+    for key, value in list(_table.items()):
+        if value is lock:
+            del _table[key]
+
+
+def _after_fork_in_child() -> None:
+    """The child has none of the locks: it starts with an empty table and opens files anew."""
+    global _table_mutex
+    _table_mutex = threading.RLock()
+    for lock in _table.values():
+        for fd in (lock.fd, *lock._spare):
+            os.close(fd)
+        lock.fd = -1
+    _table.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

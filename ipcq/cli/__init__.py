@@ -1,0 +1,45 @@
+"""The command ``ipcq``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from ..errors import IpcqError
+from .descriptors import check_descriptors, silence
+from .exits import complain
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        arguments: without the command's own name; None takes those of this process.
+    """
+    try:
+        check_descriptors()
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError as error:
+        silence(1)
+        return complain(error)
+    except (IpcqError, OSError, KeyboardInterrupt) as error:
+        return complain(error)
+    finally:
+        if arguments is None:  # a late Ctrl-C must not spoil what is left: the interpreter's end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from . import gc, map
+    from .parser import parse
+
+    try:
+        options = parse(arguments)
+    except SystemExit as shown:  # help or the version
+        return int(shown.code or 0)
+    return map.run(options) if options.command == "map" else gc.run(force=options.force)

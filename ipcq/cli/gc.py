@@ -1,0 +1,25 @@
+"""``ipcq gc``: removes what nobody needs any more."""
+
+from __future__ import annotations
+
+import sys
+
+from .exits import OK
+
+__all__ = ["run"]
+
+
+def run(*, force: bool = False) -> int:
+    """Remove queues that nobody is attached to; tell what was removed and what was kept, and why.
+
+    Args:
+        force: remove those with unfinished tasks too.
+    """
+    from ..backends.memory import gc
+
+    found = gc(force=force)
+    for queue in found:
+        print(f"{'removed' if queue.removed else 'kept'} {queue.name}: {queue.reason}")
+    if not found:
+        print("ipcq: there are no queues", file=sys.stderr)
+    return OK

@@ -1,0 +1,152 @@
+"""The command line: what may be written, and what ``--help`` says."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
+
+from .exits import UsageError
+
+__all__ = ["parse"]
+
+_MOST_WORKERS = 1024
+
+_MAIN = """\
+usage: ipcq map MODULE:FUNCTION [ITEM ...]     call a function for each item, on all CPUs
+       ipcq gc [--force]                       remove queues that nobody uses
+       ipcq --version | --help | COMMAND --help
+
+ipcq splits work across the processes of this machine. Kill any of them at any time: nothing is lost.
+
+    items --> queue in shared memory --> worker processes --> results, one JSON line an item
+                    ^                          |
+                    +--- a worker was killed: its item runs again
+
+examples:
+  ipcq map os.path:getsize *                       the size of each file here
+  ipcq map os.path:getsize --glob '**/*.py'        ... of each Python file below
+  find / -name '*.jpg' | ipcq map thumbs:make      make() of ./thumbs.py for each line
+  ipcq map thumbs:make -n 4 a.jpg b.jpg >out.jsonl
+"""
+
+_MAP = """\
+Call FUNCTION(item) for each item, in several processes, and write one JSON line an item:
+
+    {"item": "a.jpg", "value": ...}         what the function returned
+    {"item": "b.jpg", "error": {...}}       what it raised, or what killed its worker
+
+Items are the arguments, the files that match --glob, or else the lines of standard input, which
+may go on for ever. Each is given to the function as a str. MODULE is looked for in the current
+directory first. What the function prints goes to standard error.
+"""
+
+_MAP_END = """\
+A worker that is killed costs one retry of the one item it ran; an item that kills three workers
+is reported as an error, and the rest goes on. An item that starts with a dash goes after --.
+
+exit status: 0 all items have a value, 1 some have an error, 2 the command is wrong,
+             130 interrupted by Ctrl-C: what was done so far is written
+"""
+
+_GC = "Remove queues that nobody is attached to and that hold no unfinished task; tell which, and which not."
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; ``command`` is ``map`` or ``gc``.
+
+    Raises:
+        UsageError: it cannot be understood.
+        SystemExit: help or the version was asked for, and printed.
+    """
+    command, *rest = arguments or ["--help"]
+    if command == "map":
+        return _checked(*_parse_map(rest))
+    if command == "gc":
+        return _gc().parse_args(rest)
+    if command in ("-h", "--help", "help"):
+        print(_MAIN, end="")
+        raise SystemExit(0)
+    if command in ("-V", "--version"):
+        print(f"ipcq {_version()}")
+        raise SystemExit(0)
+    raise UsageError(f"there is no command {command!r}: use map or gc; see ipcq --help")
+
+
+def _parse_map(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Read what is before ``--``; what is after it are words as they are."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = _map().parse_intermixed_args(arguments[:end])
+    return options, options.words + arguments[end + 1 :]
+
+
+def _map() -> _Parser:
+    parser = _Parser(
+        "ipcq map",
+        usage="%(prog)s [options] MODULE:FUNCTION [ITEM ...]",
+        description=_MAP,
+        epilog=_MAP_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="map")
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("-n", "--workers", type=_workers, metavar="N", help="worker processes (default: one for each usable CPU)")
+    add("--glob", action="append", metavar="PATTERN", help="files as items; quote it; ** is any depth; may be repeated")
+    add("-0", "--null", action="store_true", help="items on standard input end with a NUL byte (find -print0)")
+    add("--unordered", action="store_true", help="write each result when it is there, not in the order of the items")
+    add("-q", "--quiet", action="store_true", help="no progress bar and no summary on standard error")
+    return parser
+
+
+def _gc() -> _Parser:
+    parser = _Parser("ipcq gc", description=_GC, allow_abbrev=False)
+    parser.set_defaults(command="gc")
+    parser.add_argument("--force", action="store_true", help="remove those with unfinished tasks too")
+    return parser
+
+
+def _checked(options: argparse.Namespace, words: list[str]) -> argparse.Namespace:
+    """Split the words into function and items."""
+    if not words:
+        raise UsageError("which function? write ipcq map MODULE:FUNCTION [ITEM ...]; see ipcq map --help")
+    options.function, *options.items = words
+    _check_name(options.function)
+    if options.null and (options.items or options.glob):
+        raise UsageError("-0 is about standard input, which is not read when items are given")
+    return options
+
+
+def _check_name(function: str) -> None:
+    module, colon, name = function.partition(":")
+    if module.endswith(".py") or "/" in module:
+        stem = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise UsageError(f"{function!r} names a file: give the module, as in {stem}:{name or 'FUNCTION'}")
+    if not (module and colon and name):
+        raise UsageError(f"{function!r} is not a function: write MODULE:FUNCTION, as in os.path:getsize")
+
+
+def _workers(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_WORKERS}")
+    return number
+
+
+def _version() -> str:
+    try:
+        return version("ipcq")
+    except PackageNotFoundError:  # run from its sources
+        return "(not installed)"

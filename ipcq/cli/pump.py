@@ -1,0 +1,139 @@
+"""The loop of ``ipcq map``: items into the queue, results out of it, lines to the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+from ..backend import WaitForCompletion
+from ..errors import CodecError, PushError, QueueFull
+from ..result import ErrorInfo, TaskResult
+from ..sink import TaskSink
+from .bell import Bell
+from .inbox import Inbox
+from .items import unpack
+from .output import error_line
+from .stream import Window
+from .tally import Tally
+from .writer import Writer
+
+__all__ = ["Pump", "PumpQueue"]
+
+_BATCH = 256  # items pushed between two looks at what is done
+_TICK = 0.5  # seconds between two looks at what rings no bell: the monitor, the clock of the bar
+
+
+class PumpQueue(TaskSink, WaitForCompletion, Protocol):
+    """What the loop needs of a backend."""
+
+
+class Pump:
+    """Moves items through a queue, in one thread, and never holds back what could go on.
+
+    Args:
+        queue: carries items and lines as bytes.
+        inbox: where items come from; rings the bell.
+        window: what may be under way.
+        writer: where lines go; written out whenever there is nothing else to do.
+        bell: rung by whoever wants to be looked at.
+        tally: what is counted.
+        look: called at each turn; what it raises ends the loop.
+    """
+
+    def __init__(
+        self,
+        queue: PumpQueue,
+        inbox: Inbox,
+        window: Window,
+        writer: Writer,
+        bell: Bell,
+        tally: Tally,
+        look: Callable[[], None],
+    ) -> None:
+        self._queue, self._inbox, self._window, self._writer = queue, inbox, window, writer
+        self._bell, self._tally, self._look = bell, tally, look
+        self._next: list[bytes] = []  # taken from the inbox, not pushed yet
+        self._singly = 0  # how many of them to push one by one
+        self._done = queue.wait_for([])
+        bell.connect(self._done.wake)
+
+    @property
+    def unfinished(self) -> int:
+        """How many items were taken and have no line."""
+        return len(self._next) + len(self._window)
+
+    def run(self) -> None:
+        """Go on until every item of the source has its line; raise what ended the source early."""
+        while self.unfinished or not self._inbox.exhausted:
+            self._bell.quieten()
+            self._look()
+            pushed = self._push()
+            results = self._done.ready(0)
+            if not pushed and not results:
+                self._writer.flush()
+                results = self._wait()
+            self._settle(results)
+        self._writer.flush()
+        if self._inbox.error is not None:
+            raise self._inbox.error
+
+    def salvage(self) -> None:
+        """Write what is done, whatever it was to wait for; to be called after the workers ended."""
+        self._settle(self._done.ready(0))
+        self._writer.write(self._window.drain())
+        self._writer.flush()
+
+    def _wait(self) -> list[TaskResult[Any]]:
+        if len(self._done) and not self._bell.rung():
+            return self._done.ready(_TICK)
+        self._bell.wait(_TICK)
+        return []
+
+    def _push(self) -> bool:
+        """Push what there is room for; tell whether it is worth to try again at once."""
+        if not self._next:
+            count, size = self._window.room()
+            self._next = self._inbox.take(min(count, _BATCH), size)
+        batch = self._next[:1] if self._singly else self._next
+        return bool(batch) and self._accepted(batch)
+
+    def _accepted(self, batch: list[bytes]) -> bool:
+        try:
+            self._push_batch(batch)
+        except QueueFull:
+            if not self._window:
+                raise  # nothing is under way that could make room
+            return False
+        except (PushError, CodecError) as error:
+            if len(batch) > 1:  # none was taken: find out which is refused
+                self._singly = len(batch)
+                return True
+            self._refuse(batch[0], error)
+        self._next = self._next[len(batch) :]
+        self._singly = max(0, self._singly - 1)
+        return True
+
+    def _push_batch(self, batch: list[bytes]) -> None:
+        ids = self._queue.push_bulk(batch, block=False)
+        for key, item in zip(ids, batch, strict=True):
+            self._window.admit(key, item)
+        self._done.add(ids)
+
+    def _refuse(self, item: bytes, error: Exception) -> None:
+        """Make the refusal of an item, for instance because it is too large, its outcome."""
+        key = object()
+        self._window.admit(key, item)
+        self._fail(key, ErrorInfo.from_exception(error))
+
+    def _settle(self, results: list[TaskResult[Any]]) -> None:
+        for result in results:
+            if result.error is not None:
+                self._fail(result.task_id, result.error)
+            else:
+                self._tally.done += 1
+                self._writer.write(self._window.settle(result.task_id, bytes(result.value or b"")))
+
+    def _fail(self, key: Hashable, error: ErrorInfo) -> None:
+        item = self._window.item(key)
+        self._tally.fail(item, error)
+        self._writer.write(self._window.settle(key, error_line(unpack(item), error)))
