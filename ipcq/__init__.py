@@ -1,1 +1,193 @@
-"""Split CPU work across local processes; kill any of them and lose nothing."""
+"""Split CPU work across local processes; kill any of them and lose nothing.
+
+::
+
+    args --push--> Sink -> Backend (queue of Tasks) -> Worker (layers -> handler) -> TaskResult --wait-->
+                                  ^ Monitor keeps N workers alive, returns abandoned tasks
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .backend import (
+    Backend,
+    Completions,
+    ConfigExt,
+    FetchById,
+    RegisterWorker,
+    ResumeAbandoned,
+    TaskStream,
+    Vacuum,
+    WaitForCompletion,
+    WorkerExit,
+    WorkerLease,
+)
+from .codec import Codec
+from .errors import (
+    Abort,
+    CodecError,
+    ConfigMismatch,
+    CorruptQueue,
+    DuplicateTask,
+    HandlerNotFound,
+    IllegalTransition,
+    IpcqError,
+    LeaseLost,
+    MonitorFailed,
+    NotSupported,
+    PushError,
+    QueueClosed,
+    QueueFull,
+    QueueInUse,
+    QueueNotFound,
+    QueueStalled,
+    ResultExpired,
+    StorageError,
+    TaskFailed,
+    TaskNotFound,
+    TaskSinkError,
+    UnsafeDirectory,
+    UnsupportedPlatform,
+    VersionMismatch,
+    WaitTimeout,
+    WorkerDied,
+    WorkerExists,
+)
+from .expose import (
+    Filter,
+    ListQueues,
+    ListTasks,
+    ListWorkers,
+    Page,
+    QueueInfo,
+    RunningWorker,
+    Statistic,
+    StatType,
+)
+from .layer import CallNext, Layer
+from .result import ErrorInfo, TaskResult
+from .sink import TaskSink
+from .status import TERMINAL, TRANSITIONS, Status, Transition
+from .task import Lease, Queue, Task, TaskId
+
+if sys.platform == "win32":  # here, because every way in leads through here
+    raise UnsupportedPlatform("ipcq needs Linux or macOS; on Windows, run it inside WSL 2")
+
+if TYPE_CHECKING:
+    from .backends.memory import MemoryStorage
+    from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
+    from .monitor import Monitor, RestartPolicy
+    from .worker import Worker, WorkerContext
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # what is sent
+    "Task",
+    "TaskId",
+    "Queue",
+    "Lease",
+    "Status",
+    "Transition",
+    "TRANSITIONS",
+    "TERMINAL",
+    "Codec",
+    "MsgpackCodec",
+    "JsonCodec",
+    "RawCodec",
+    "get_codec",
+    # where it goes in
+    "TaskSink",
+    # where it lives
+    "Backend",
+    "ConfigExt",
+    "FetchById",
+    "RegisterWorker",
+    "ResumeAbandoned",
+    "Vacuum",
+    "WaitForCompletion",
+    "TaskStream",
+    "Completions",
+    "WorkerLease",
+    "WorkerExit",
+    "MemoryStorage",
+    # what can be seen of it
+    "ListQueues",
+    "ListTasks",
+    "ListWorkers",
+    "Filter",
+    "Page",
+    "QueueInfo",
+    "RunningWorker",
+    "Statistic",
+    "StatType",
+    # who runs it
+    "Worker",
+    "WorkerContext",
+    "Layer",
+    "CallNext",
+    # who watches
+    "Monitor",
+    "RestartPolicy",
+    # what comes back
+    "TaskResult",
+    "ErrorInfo",
+    # what goes wrong, as the tree in errors.py
+    "IpcqError",
+    "TaskSinkError",
+    "PushError",
+    "CodecError",
+    "QueueFull",
+    "QueueClosed",
+    "DuplicateTask",
+    "TaskNotFound",
+    "ResultExpired",
+    "WaitTimeout",
+    "TaskFailed",
+    "WorkerDied",
+    "WorkerExists",
+    "LeaseLost",
+    "IllegalTransition",
+    "NotSupported",
+    "HandlerNotFound",
+    "MonitorFailed",
+    "Abort",
+    "StorageError",
+    "ConfigMismatch",
+    "CorruptQueue",
+    "VersionMismatch",
+    "UnsafeDirectory",
+    "QueueNotFound",
+    "QueueInUse",
+    "QueueStalled",
+    "UnsupportedPlatform",
+    "__version__",
+]
+
+# Imported when first used: these need msgpack, the operating system's calls, or much time.
+_LAZY = {
+    "MsgpackCodec": ".codecs",
+    "JsonCodec": ".codecs",
+    "RawCodec": ".codecs",
+    "get_codec": ".codecs",
+    "MemoryStorage": ".backends.memory",
+    "Worker": ".worker",
+    "WorkerContext": ".worker",
+    "Monitor": ".monitor",
+    "RestartPolicy": ".monitor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name], __name__), name)
+    globals()[name] = value  # the next use finds it without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

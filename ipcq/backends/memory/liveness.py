@@ -17,7 +17,7 @@ from .layout import P_BOOT, P_PID, P_PIDNS, P_START, PART_WORDS, PARTS_AT
 from .lockfile import PARTICIPANT, LockFile
 from .words import Words
 
-__all__ = ["Identity", "is_dead", "own_identity", "resident_bytes"]
+__all__ = ["Identity", "is_dead", "is_gone", "own_identity", "resident_bytes"]
 
 _GONE_STATES = frozenset("ZXx")
 
@@ -46,13 +46,16 @@ def own_identity() -> Identity:
 
 def is_dead(words: Words, lock: LockFile, index: int) -> bool:
     """Whether participant ``index`` is provably dead."""
-    if lock.is_held(PARTICIPANT + index):
-        return False
+    return not lock.is_held(PARTICIPANT + index) and is_gone(words, index)
+
+
+def is_gone(words: Words, index: int) -> bool:
+    """Whether the process that row ``index`` names is gone, whatever its byte lock says."""
     row = PARTS_AT + index * PART_WORDS
     if words[row + P_BOOT] != _boot():
         return True
     if words[row + P_PIDNS] != _pid_namespace():
-        return True  # the byte is free, and its pid means nothing here
+        return True  # its pid means nothing here; that its byte is free is the proof
     try:
         start, state = _start_and_state(words[row + P_PID])
     except (ProcessLookupError, FileNotFoundError):

@@ -63,8 +63,10 @@ class Guard:
             CorruptQueue: damage that a rebuild does not repair.
         """
         lockf = fcntl.lockf
-        fd = self._lock.fd
         with self._mutex:
+            fd = self._lock.fd
+            if fd < 0:
+                raise QueueClosed(f"queue {self.name!r}: this handle was closed")
             try:
                 try:
                     lockf(fd, _EXCLUSIVE, 1, QUEUE)

@@ -16,10 +16,11 @@ import threading
 
 from ...errors import StorageError
 
-__all__ = ["ATTACH", "PARTICIPANT", "QUEUE", "LockFile", "open_lock_file"]
+__all__ = ["ATTACH", "DESTROY", "PARTICIPANT", "QUEUE", "LockFile", "open_lock_file"]
 
 ATTACH = 0  # shared by all who are attached, exclusive to create and destroy
 QUEUE = 1  # the critical section, in the uncompiled mode
+DESTROY = 2  # held while the files of the queue are removed
 PARTICIPANT = 64  # + index: held by the process that is this participant
 
 _FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
@@ -49,6 +50,11 @@ class LockFile:
             return False
         here = os.fstat(self.fd)
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    @property
+    def shares(self) -> int:
+        """How many handles of this process are attached."""
+        return self._shares
 
     # --- byte 0 ---------------------------------------------------------------------------------
 
@@ -145,6 +151,7 @@ class LockFile:
                 _forget(self)
                 for fd in (self.fd, *self._spare):
                     os.close(fd)
+                self.fd = -1  # the number may soon be another file's
 
 
 def _flock_fields(kind: int, byte: int) -> tuple[int, ...]:

@@ -1,0 +1,168 @@
+"""The rooms of the house: who may import whom, and how large a room may be."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "ipcq").rglob("*.py"))
+}
+
+# Level of each room; a room imports from lower levels only. Values (level 1) may use each other.
+LEVELS = {
+    **dict.fromkeys(["errors"], 0),
+    **dict.fromkeys(["task", "status", "result", "codec", "layer", "polling"], 1),
+    **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
+    **dict.fromkeys(["backends", "layers"], 3),
+    "worker": 4,
+    "monitor": 5,
+    **dict.fromkeys(["executor", "aio", "testing", "cli"], 6),
+    **dict.fromkeys(["", "__main__"], 7),
+}
+VALUES = 1
+CONTRACTS = 2
+
+# The same inside the memory backend; what is named in neither line is the adapter.
+PURE = {"layout", "words", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
+    "core", "accept", "deliver", "collect", "recover", "audit",
+}  # fmt: skip
+SYSTEM = {"lockfile", "lock", "futex", "liveness", "blobs", "namespace", "settings", "segment", "opening"}
+
+# What a pure module may use: nothing that asks the operating system, and no clock.
+CALCULATING = {
+    "__future__",
+    "collections",
+    "collections.abc",
+    "dataclasses",
+    "enum",
+    "math",
+    "typing",
+    "zlib",
+}
+POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
+
+
+def _imports(name: str) -> set[str]:
+    """Every module that ``name`` imports when it runs, inside functions too."""
+    found = set()
+    for node in _running(ast.parse(SOURCES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(name, node)
+            inner = {f"{base}.{alias.name}" for alias in node.names} & set(SOURCES)
+            found |= inner if len(inner) == len(node.names) else inner | {base}
+    return found
+
+
+def _running(tree: ast.AST) -> list[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING``."""
+    found = []
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        found.append(node)
+        todo.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _absolute(name: str, node: ast.ImportFrom) -> str:
+    package = name if SOURCES[name].name == "__init__.py" else name.rpartition(".")[0]
+    for _ in range(node.level - 1):
+        package = package.rpartition(".")[0]
+    return ".".join(filter(None, [package if node.level else "", node.module]))
+
+
+IMPORTS = {name: _imports(name) for name in SOURCES}
+
+
+def _own(name: str) -> set[str]:
+    return IMPORTS[name] & set(SOURCES)
+
+
+def _room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_room_imports_only_from_lower_levels(name: str) -> None:
+    """Nothing reaches up, and nothing reaches across but the values."""
+    level = LEVELS[_room(name)]
+    for target in _own(name):
+        below = LEVELS[_room(target)] < level or LEVELS[_room(target)] == VALUES == level
+        assert below or _room(target) == _room(name), f"{name} imports {target}"
+
+
+def test_there_is_no_import_cycle() -> None:
+    """The modules can be put into an order in which each comes after what it imports."""
+    TopologicalSorter({name: _own(name) for name in SOURCES}).prepare()
+
+
+def test_a_worker_knows_no_concrete_backend() -> None:
+    """Workers speak to the contracts; backends can be added without touching them."""
+    for name in SOURCES:
+        if _room(name) == "worker":
+            assert not {target for target in _own(name) if _room(target) == "backends"}
+
+
+MEMORY = [name for name in SOURCES if name.startswith("ipcq.backends.memory.")]
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_inside_the_memory_backend_algorithms_are_pure(name: str) -> None:
+    """Pure algorithms import only each other; system calls import those; the adapter imports both."""
+    module = name.rpartition(".")[2]
+    inside = {target.rpartition(".")[2] for target in _own(name) if target in MEMORY}
+    if module in PURE:
+        assert inside <= PURE
+        assert IMPORTS[name] - set(SOURCES) <= CALCULATING
+    elif module in SYSTEM:
+        assert inside <= PURE | SYSTEM
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if LEVELS[_room(n)] <= CONTRACTS])
+def test_values_and_contracts_import_on_every_platform(name: str) -> None:
+    """They use no module that only POSIX has, so that Windows gets to the error that refuses it."""
+    assert not IMPORTS[name] & POSIX_ONLY
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_declared_packages_are_imported(name: str) -> None:
+    """What is imported is in the standard library, in ipcq, or a run-time dependency."""
+    known = sys.stdlib_module_names | {"ipcq", "msgpack", "psutil", "tqdm", "zmq"}
+    assert {target.partition(".")[0] for target in IMPORTS[name]} <= known
+
+
+def test_files_are_small() -> None:
+    """Nine files of ten have 370 lines or less."""
+    lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES.values()]
+    print(f"files: {len(lines)}, median {median(lines):.0f}, p90 {quantiles(lines, n=10)[-1]:.0f} lines")
+    assert quantiles(lines, n=10)[-1] <= 370
+
+
+def test_functions_are_small() -> None:
+    """Half of all function bodies have 5 lines or less, nine of ten have 20 or less."""
+    lines = [
+        _body_lines(node)
+        for path in SOURCES.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    print(f"functions: {len(lines)}, median {median(lines)}, p90 {quantiles(lines, n=10)[-1]:.0f} lines")
+    assert median(lines) <= 5
+    assert quantiles(lines, n=10)[-1] <= 20
+
+
+def _body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0

@@ -1,0 +1,81 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ipcq import TRANSITIONS, Status, errors
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONCEPTS = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS = [
+    pytest.param(code, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    )
+    if "__main__" in code
+]
+
+
+def test_the_table_of_transitions_is_the_table() -> None:
+    """docs/concepts.md shows every legal move, in the table's order, and no other."""
+    shown = CONCEPTS.partition("<!-- transitions -->")[2].partition("<!-- /transitions -->")[0]
+    rows = [f"| {_name(move.source)} | {move.target.name} | {move.by} |" for move in TRANSITIONS]
+
+    assert shown.strip().splitlines() == ["| from | to | by |", "| --- | --- | --- |", *rows]
+
+
+def _name(status: Status | None) -> str:
+    return "(new)" if status is None else status.name
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_has_its_advice(name: str) -> None:
+    """docs/troubleshooting.md has a heading or a row for each public error."""
+    assert re.search(rf"^(### |\| )`{name}`", TROUBLESHOOTING, re.M)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A relative link names a file of the repository."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_files_exist(page: Path) -> None:
+    """A path of the package, the tests or the examples in a page is a path of the repository."""
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:ipcq|tests|docs|examples|benchmarks)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("code", PROGRAMS)
+def test_programs_run_as_they_are(code: str, tmp_path: Path) -> None:
+    """A whole program in a page, saved as a file, runs and ends with status 0."""
+    script = tmp_path / "program.py"
+    script.write_text(code, encoding="utf-8")
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [line.partition("# prints ")[2] for line in code.splitlines() if "# prints " in line]
+    assert [line for line in expected if line not in done.stdout] == []
+
+
+def test_the_readme_has_both_commands_on_one_line_each() -> None:
+    """One line installs and runs the main job, one line installs and runs the tests."""
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
+
+    assert len(lines) == 2
+    assert " .venv/bin/ipcq map examples.source_metrics:measure --glob " in lines[0]
+    assert lines[1].endswith(" .venv/bin/pytest -q")

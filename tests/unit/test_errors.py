@@ -1,0 +1,97 @@
+"""The tree of errors."""
+
+from __future__ import annotations
+
+import pickle
+import queue
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from ipcq import Status, errors
+from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkError, WorkerDied
+
+ALL = [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_error_has_the_one_root(kind: type[Exception]) -> None:
+    """``except IpcqError`` catches whatever ipcq raises on purpose."""
+    assert issubclass(kind, IpcqError)
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "standard"),
+    [
+        ("QueueFull", queue.Full),
+        ("TaskNotFound", LookupError),
+        ("ResultExpired", LookupError),
+        ("WaitTimeout", TimeoutError),
+        ("WorkerDied", BrokenProcessPool),
+        ("UnsafeDirectory", PermissionError),
+        ("QueueNotFound", LookupError),
+        ("QueueStalled", TimeoutError),
+    ],
+)
+def test_errors_are_what_users_catch_already(name: str, standard: type[Exception]) -> None:
+    """A condition that the standard library has a class for is caught by that class too."""
+    assert issubclass(getattr(errors, name), standard)
+
+
+def test_the_docstring_draws_the_tree_as_it_is() -> None:
+    """Each class stands in the drawing once, one step right of its parent, with its second base."""
+    assert errors.__doc__ is not None
+    path: list[str] = []
+    drawn = []
+    for line in errors.__doc__.splitlines():
+        text = line.lstrip(" │├└─")
+        name = text.split(" ")[0]
+        if not line.startswith("    ") or not hasattr(errors, name):
+            continue
+        depth = (len(line) - len(text)) // 4 - 1
+        path[depth:] = [name]
+        drawn.append(name)
+        bases = [base.__name__ for base in getattr(errors, name).__bases__]
+        assert bases[0] == (path[depth - 1] if depth else "Exception")
+        told = text.split("(")[1].split(")")[0].split(".")[-1] if "(" in text else None
+        assert bases[1:] == ([told] if told else [])
+    assert sorted(drawn) == sorted(errors.__all__)
+
+
+@pytest.mark.parametrize("kind", set(ALL) - {IllegalTransition, NotSupported})
+def test_errors_travel_between_processes(kind: type[Exception]) -> None:
+    """An error that is pickled arrives as the same class with the same message."""
+    copy = pickle.loads(pickle.dumps(kind("what happened")))
+
+    assert type(copy) is kind
+    assert str(copy) == "what happened"
+
+
+def test_a_dead_worker_is_described() -> None:
+    """WorkerDied carries who died, of what, and how large it was."""
+    error = WorkerDied("killed", pid=7, signal=9, worker="w-1", rss=4096)
+
+    assert (error.pid, error.signal, error.exitcode, error.worker, error.rss) == (7, 9, None, "w-1", 4096)
+
+
+def test_an_illegal_transition_names_both_ends() -> None:
+    """The message has the names of the two statuses, the attributes the statuses."""
+    error = IllegalTransition(Status.DONE, Status.RUNNING)
+
+    assert str(error) == "a task cannot move from DONE to RUNNING"
+    assert (error.source, error.target) == (Status.DONE, Status.RUNNING)
+
+
+def test_a_missing_capability_names_the_backend() -> None:
+    """NotSupported tells which capability, of what, and where to see what there is."""
+    error = NotSupported("Vacuum", "<Pipe>")
+
+    assert "'<Pipe>' does not support Vacuum" in str(error)
+    assert error.capability == "Vacuum"
+
+
+def test_whoever_pushes_catches_one_class() -> None:
+    """All that a push can raise for its task is a TaskSinkError."""
+    for name in ("PushError", "CodecError", "QueueFull", "QueueClosed", "DuplicateTask"):
+        assert issubclass(getattr(errors, name), TaskSinkError)
