@@ -65,6 +65,7 @@ from .layout import (
     SLOTS_COMMITTED,
     ST_PENDING,
     ST_WRITING,
+    STATUS_MASK,
 )
 from .slots import generation, owner
 
@@ -201,11 +202,13 @@ class Accept:
         core = self.core
         word = w[core.state_at + slot]
         # A slot in WRITING got its generation when it was reserved.
-        gen = generation(word) + (0 if word & 0xF == ST_WRITING else 1)
+        gen = generation(word) + (0 if word & STATUS_MASK == ST_WRITING else 1)
         seq = w[SEQ]
         w[SEQ] = seq + 1
         w[m + M_SEQ] = seq
         delayed = DELAYED if w[m + M_RUN_AT] > now else 0
+        if word & STATUS_MASK == ST_WRITING:
+            core.disown(slot)
         core.slots.commit(slot, (gen & GEN_MASK) << GEN_SHIFT | delayed | status)
         core.index.add(slot)
         if delayed:
@@ -263,6 +266,7 @@ class Accept:
         self._describe(core.meta_at + slot * META_WORDS, 0, index, now, desc)
         gen = generation(w[core.state_at + slot]) + 1 & GEN_MASK
         core.slots.commit(slot, gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | ST_WRITING)
+        core.own(slot, index)
         if blob:
             w[PAYLOAD_BLOB_BYTES] += length
         self.out[0] = slot
@@ -294,6 +298,7 @@ class Accept:
         if not self._is_writing(slot, gen, index):
             return LOST
         self.w[OP] = OP_PUBLISH
+        core.disown(slot)
         core.slots.release(slot)
         core.drop_payload(slot)
         core.wake_all(CROWDED)
@@ -302,7 +307,7 @@ class Accept:
 
     def _is_writing(self, slot: int, gen: int, index: int) -> bool:
         word = self.w[self.core.state_at + slot]
-        return word & 0xF == ST_WRITING and generation(word) == gen and owner(word) == index + 1
+        return word & STATUS_MASK == ST_WRITING and generation(word) == gen and owner(word) == index + 1
 
     def make_room(self, most: int) -> int:
         """Remove up to ``most`` fetched results, oldest first; how many gave way."""

@@ -7,6 +7,7 @@ Reading a result is three steps: find it (here), copy its bytes without the lock
 from __future__ import annotations
 
 from .core import Core
+from .finish import Finish
 from .layout import (
     COUNTED_MASK,
     COUNTS,
@@ -48,7 +49,6 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
 )
-from .deliver import Deliver
 from .slots import generation
 
 __all__ = ["Collect"]
@@ -64,11 +64,11 @@ MOST_REMOVED = 256  # slots looked at in one hold of the lock
 class Collect:
     """Find, fetch, cancel and remove."""
 
-    def __init__(self, core: Core, deliver: Deliver, result_ttl: int) -> None:
+    def __init__(self, core: Core, finish: Finish, result_ttl: int) -> None:
         self.core = core
         self.w = core.w
         self.out = core.out
-        self.deliver = deliver
+        self.ending = finish
         self.result_ttl = result_ttl
 
     # --- finding --------------------------------------------------------------------------------
@@ -177,14 +177,15 @@ class Collect:
         if status not in (ST_PENDING, ST_QUEUED, ST_FAILED):
             return REFUSED
         w[OP] = OP_CANCEL
-        if status != ST_QUEUED:
-            if word & DELAYED:
-                core.delay.remove(slot)
-            else:
-                core.ready.remove(slot)
+        if status == ST_QUEUED:
+            core.disown(slot)
+        elif word & DELAYED:
+            core.delay.remove(slot)
+        else:
+            core.ready.remove(slot)
         core.drop_result(slot)
         w[core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
-        self.deliver.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
+        self.ending.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
         w[OP] = 0
         return OK
 

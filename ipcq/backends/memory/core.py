@@ -21,8 +21,6 @@ from .layout import (
     FETCHED,
     FETCHED_FLAG,
     FRESH,
-    GEN_MASK,
-    GEN_SHIFT,
     IDLE,
     L_KEEP,
     M_EPOCH,
@@ -32,9 +30,11 @@ from .layout import (
     M_SUBMITTER,
     META_WORDS,
     NOTICED,
+    P_ASLEEP,
     P_DONE,
     P_GEN,
     P_INBOX,
+    P_OWNED,
     P_STATE,
     P_TASKS,
     P_WAKE,
@@ -46,11 +46,12 @@ from .layout import (
     REMOVED,
     RESULT_BLOB_BYTES,
     RESULT_BLOCKS,
+    STATUS_MASK,
     UNFETCHED,
     Geometry,
 )
 from .ready import Ready
-from .slots import Slots, finished
+from .slots import Slots, finished, generation, owner
 from .words import Words
 
 __all__ = ["Core"]
@@ -110,6 +111,26 @@ class Core:
             return 0
         return index + 1
 
+    def holds(self, slot: int, gen: int, epoch: int, index: int, status: int) -> bool:
+        """Whether participant ``index`` has a valid lease on ``slot``, in that status."""
+        w = self.w
+        word = w[self.state_at + slot]
+        return (
+            word & STATUS_MASK == status
+            and generation(word) == gen
+            and owner(word) == index + 1
+            and w[self.meta_at + slot * META_WORDS + M_EPOCH] == epoch
+        )
+
+    def own(self, slot: int, index: int) -> None:
+        """Enter ``slot`` among those of participant ``index``."""
+        self.chains.append(self.row(index) + P_OWNED, slot)
+
+    def disown(self, slot: int) -> None:
+        """Take ``slot`` from those of its owner, which its state word still names."""
+        index = owner(self.w[self.state_at + slot]) - 1
+        self.chains.remove(self.row(index) + P_OWNED, slot)
+
     # --- waking -------------------------------------------------------------------------------
 
     def clear_out(self) -> None:
@@ -118,11 +139,13 @@ class Core:
         self.out[UNLINKS] = 0
 
     def wake(self, index: int) -> None:
-        """Bump the wake word of a participant; the system call follows after the lock."""
+        """Bump the wake word of a participant; if it sleeps, the system call follows after the lock."""
         w = self.w
         out = self.out
-        at = self.row(index) + P_WAKE
-        w[at] = w[at] + 1 & 0xFFFF_FFFF
+        row = self.row(index)
+        w[row + P_WAKE] = w[row + P_WAKE] + 1 & 0xFFFF_FFFF
+        if not w[row + P_ASLEEP]:
+            return
         count = out[WAKES]
         if count < MOST_WAKES:
             out[WAKES + 1 + count] = index
@@ -154,7 +177,7 @@ class Core:
         if count < MOST_UNLINKS:  # the rest is found by the sweep of the blob directory
             at = UNLINKS + 1 + 3 * count
             out[at] = slot
-            out[at + 1] = self.w[self.state_at + slot] >> GEN_SHIFT & GEN_MASK
+            out[at + 1] = generation(self.w[self.state_at + slot])
             out[at + 2] = epoch
             out[UNLINKS] = count + 1
 

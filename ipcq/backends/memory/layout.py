@@ -78,7 +78,7 @@ MAX_PARTICIPANTS = 64 * SET_WORDS
 
 # --- participants ---------------------------------------------------------------------------
 PARTS_AT = 1024
-PART_WORDS = 48
+PART_WORDS = 56
 P_STATE = 0
 P_GEN = 1
 P_PID = 2
@@ -96,6 +96,8 @@ P_TASKS = 14  # places held by tasks it pushed and whose result it did not fetch
 P_DONE = 15  # those of them that are finished
 P_NAME = 16  # 16 words: 128 bytes, zero-padded
 P_LAYERS = 32
+P_OWNED = 48  # list (head, tail): slots it owns, WRITING, QUEUED and RUNNING ones
+P_ASLEEP = 50  # 1 while it sleeps on its wake word, or is about to: who wakes it calls the kernel
 NAME_BYTES = 128
 
 PART_FREE = 0
@@ -184,6 +186,7 @@ BLOCK_BYTES = 256
 TOP_ORDER = 10  # 256 KiB, the largest payload in the arena
 ARENA_LIMIT = BLOCK_BYTES << TOP_ORDER
 COPY_LIMIT = 4096  # larger payloads are copied outside of the critical section
+HOARD = 5_000  # microseconds after which a QUEUED task is anybody's who has nothing to do
 SLOT_CHUNK = 2048  # slots whose memory is committed at once
 ARENA_CHUNK = 4 << TOP_ORDER  # blocks committed at once: 1 MiB
 

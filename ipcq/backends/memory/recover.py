@@ -9,9 +9,9 @@ from __future__ import annotations
 from .bits import discard_from_set
 from .core import WAKES, Core
 from .deliver import Deliver
+from .finish import Finish
 from .layout import (
     ATTEMPTS_MASK,
-    ATTEMPTS_SHIFT,
     BLOCK_BYTES,
     COUNTED_MASK,
     COUNTS,
@@ -39,26 +39,24 @@ from .layout import (
     L_KEEP,
     LEVEL_COUNT,
     LEVELS,
-    LOST,
     M_DONE_SEQ,
     M_EPOCH,
     M_KIND,
     M_LIMITS,
-    M_NEXT,
     M_PARTS,
     M_PAYLOAD,
     M_RESULT,
     M_RESULT_INLINE,
     M_SEQ,
-    M_SUBMITTER,
     MAX_DEATHS,
     META_WORDS,
-    OK,
     OP,
+    P_ASLEEP,
     P_DONE,
     P_GEN,
     P_INBOX,
     P_NAME,
+    P_OWNED,
     P_PID,
     P_REQUEST,
     P_RSS,
@@ -105,11 +103,12 @@ SETS = (IDLE, CROWDED, CURIOUS, CRAMPED)
 class Recover:
     """Enter and leave, reclaim, rebuild."""
 
-    def __init__(self, core: Core, deliver: Deliver) -> None:
+    def __init__(self, core: Core, deliver: Deliver, finish: Finish) -> None:
         self.core = core
         self.w = core.w
         self.out = core.out
         self.deliver = deliver
+        self.ending = finish
 
     # --- participants ---------------------------------------------------------------------------
 
@@ -126,6 +125,9 @@ class Recover:
         w[row + P_DONE] = 0
         w[row + P_INBOX] = 0
         w[row + P_INBOX + 1] = 0
+        w[row + P_OWNED] = 0
+        w[row + P_OWNED + 1] = 0
+        w[row + P_ASLEEP] = 0
         w[row + P_GEN] += 1
         if w[PART_HIGH] <= index:
             w[PART_HIGH] = index + 1
@@ -153,12 +155,11 @@ class Recover:
             return 0
         w[OP] = OP_RECLAIM
         count = 0
-        # Backwards, so that of several tasks each is put in front of the one before it.
-        for slot in range(w[FRESH] - 1, -1, -1):
-            if owner(w[core.state_at + slot]) == index + 1:
-                if self._return(slot, row, died, exit_word, rss, oom, now) and count < WAKES:
-                    self.out[count] = slot
-                    count += 1
+        while w[row + P_OWNED]:
+            slot = w[row + P_OWNED] - 1
+            if self._return(slot, row, died, exit_word, rss, oom, now) and count < WAKES:
+                self.out[count] = slot
+                count += 1
         self._bequeath_inbox(row)
         for members in SETS:
             discard_from_set(w, members, index)
@@ -176,24 +177,23 @@ class Recover:
         word = w[core.state_at + slot]
         status = word & STATUS_MASK
         if status == ST_WRITING:
+            core.disown(slot)
             core.slots.release(slot)
             core.drop_payload(slot)
             return False
-        if status == ST_QUEUED or (status == ST_RUNNING and not died):
+        if status == ST_QUEUED or not died:
             self.deliver.requeue(slot, 0)
             return True
-        if status != ST_RUNNING:
-            core.slots.commit(slot, word & ~(0x3FF << 8))  # an owner where none can be: garbage
-            return False
         deaths = ((word & DEATHS_MASK) >> DEATHS_SHIFT) + 1
         m = core.meta_at + slot * META_WORDS
         if deaths <= w[m + M_LIMITS] >> L_DEATHS_SHIFT & MAX_DEATHS:
             self.deliver.requeue(slot, 1 << DEATHS_SHIFT)
             return True
+        core.disown(slot)
         self._bury(slot, m, row, exit_word, rss, oom)
         attempts = word & ATTEMPTS_MASK
         kept = attempts | min(deaths, MAX_DEATHS) << DEATHS_SHIFT | word & GEN_MASK << GEN_SHIFT
-        self.deliver.finish(slot, kept | ST_KILLED, now)
+        self.ending.finish(slot, kept | ST_KILLED, now)
         return False
 
     def _bury(self, slot: int, m: int, row: int, exit_word: int, rss: int, oom: int) -> None:
@@ -236,6 +236,7 @@ class Recover:
             if not self._is_sound(slot):
                 self._quarantine(slot)
                 corrupt += 1
+            self._free_of_nobody(slot)
             m = core.meta_at + slot * META_WORDS
             if w[core.state_at + slot] & STATUS_MASK > ST_WRITING:
                 highest = max(highest, w[m + M_SEQ] + 1, w[m + M_DONE_SEQ] + 1)
@@ -279,6 +280,8 @@ class Recover:
             row = core.row(index)
             for at in (row + P_INBOX, row + P_INBOX + 1, row + P_TASKS, row + P_DONE):
                 w[at] = 0
+            w[row + P_OWNED] = 0
+            w[row + P_OWNED + 1] = 0
         for at in range(core.buckets_at, core.buckets_at + core.buckets):
             w[at] = 0
         core.arena.reset()
@@ -332,6 +335,19 @@ class Recover:
             return False
         return True
 
+    def _free_of_nobody(self, slot: int) -> None:
+        """Take a slot from an owner whose row is not in use; only garbage in that row leads here."""
+        w = self.w
+        at = self.core.state_at + slot
+        word = w[at]
+        if not owner(word) or w[self.core.row(owner(word) - 1) + P_STATE] == PART_ACTIVE:
+            return
+        kept = word & GEN_MASK << GEN_SHIFT
+        if word & STATUS_MASK == ST_WRITING:
+            w[at] = kept | ST_FREE
+        else:
+            w[at] = kept | word & COUNTED_MASK | ST_PENDING
+
     def _quarantine(self, slot: int) -> None:
         """Make a slot with garbage a KILLED task that says so."""
         w = self.w
@@ -356,6 +372,8 @@ class Recover:
             core.slots.link_free(slot)
             return
         self._account(m)
+        if owner(word):
+            core.own(slot, owner(word) - 1)
         if status == ST_WRITING:
             return
         core.index.add(slot)
