@@ -1,0 +1,166 @@
+"""A worker: takes tasks from one backend and calls one handler."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from secrets import token_hex
+from typing import Any, Protocol
+
+from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease
+from ..layer import CallNext, Layer, compose
+from ..task import Task
+from .context import WorkerContext
+from .handler import Handler, check_handler, resolve
+from .heartbeat import Heartbeat
+from .signals import stop_signals
+from .state import WorkerState
+from .stopping import Stop
+
+__all__ = ["Worker", "WorkerBackend"]
+
+
+class WorkerBackend(Backend, RegisterWorker, Protocol):
+    """What a worker needs of a backend."""
+
+
+class Worker:
+    """Takes tasks from a backend and calls a handler, one at a time, in the thread that runs it.
+
+    In the main thread SIGINT and SIGTERM end it while it runs. The first: finish what runs, give
+    back what was only held, leave. The second: give back what runs, too.
+
+    Args:
+        name: unique in its queue while it lives; None for one made of host, process and chance.
+        backend: where tasks come from and results go.
+        handler: called with the arguments of each task; a function or ``module:function``.
+        layers: callables around the handler, the first outermost.
+        concurrency: how many tasks to run at a time; only 1 is supported yet.
+        prefetch: how many tasks to hold at once, the running one included.
+
+    Raises:
+        HandlerNotFound: the handler is not there, or cannot be called.
+        TypeError: the handler is a coroutine function.
+        ValueError: concurrency or prefetch is out of bounds.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        backend: WorkerBackend,
+        handler: Handler | str,
+        *,
+        layers: Iterable[Layer] = (),
+        concurrency: int = 1,
+        prefetch: int = 1,
+    ) -> None:
+        check_handler(handler)
+        if concurrency != 1:
+            raise ValueError(
+                f"concurrency={concurrency} is not supported yet; use more workers: Monitor(..., workers=N)"
+            )
+        if prefetch < 1:
+            raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
+        self._backend = backend
+        self._handler = resolve(handler) if isinstance(handler, str) else handler
+        self._layers = tuple(layers)
+        self._prefetch = prefetch
+        self._state = WorkerState.PENDING
+        self._stop = Stop()
+        self._signals = 0
+        self._tasks = 0
+        self._stream: TaskStream | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name!r} {self._state.name}: {self._tasks} tasks, {self._stop!r}>"
+
+    @property
+    def state(self) -> WorkerState:
+        """What it is doing."""
+        return self._state
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it has run, however they ended."""
+        return self._tasks
+
+    def run(self, *, until_empty: bool = False) -> None:
+        """Run tasks until told to stop, in this thread; may be called again afterwards.
+
+        Args:
+            until_empty: return as soon as the backend looked and found nothing.
+
+        Raises:
+            WorkerExists: a live worker has this name.
+            RuntimeError: it is running already.
+            StorageError, QueueClosed: the queue cannot be used any more.
+        """
+        if self._state is WorkerState.RUNNING:
+            raise RuntimeError(f"{self!r} is running already; make another worker for another thread")
+        self._state = WorkerState.RUNNING
+        names = [getattr(layer, "__name__", type(layer).__name__) for layer in self._layers]
+        try:
+            with (
+                stop_signals(self.signalled),
+                self._backend.register_worker(self.name, layers=names) as lease,
+                Heartbeat(lease, self.stop),
+            ):
+                self._work(lease, until_empty)
+        finally:
+            self._state = WorkerState.STOPPED
+            self._stop, self._signals = Stop(), 0
+
+    def stop(self) -> None:
+        """Have `run` return after the present task; from any thread, from a signal handler too.
+
+        Before `run` it makes that return at once; when it has returned, this does nothing.
+        """
+        if self._state is WorkerState.STOPPED:
+            return
+        self._stop.request()
+        stream = self._stream
+        if stream is not None:
+            stream.wake()
+
+    def signalled(self) -> None:
+        """Called in the main thread when a signal to end came: the second one forces."""
+        self._signals += 1
+        self.stop()
+        if self._signals > 1:
+            self._stop.force()
+
+    def progressed(self) -> None:
+        """Called when it is about to take its first task, and after each one; for subclasses."""
+
+    def _work(self, lease: WorkerLease, until_empty: bool) -> None:
+        context = WorkerContext(self.name, str(getattr(self._backend, "queue", "")), lease, self._stop)
+        # The acknowledgement stands outside all that users write, the door to it just inside.
+        chain = compose([self._backend.middleware(), self._stop, *self._layers], self._call)
+        stream = self._stream = self._backend.poll(lease, prefetch=self._prefetch)
+        try:
+            self.progressed()
+            if not self._stop.requested:
+                self._take(stream, chain, context, until_empty)
+        finally:
+            self._stream = None
+            stream.close()
+
+    def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> None:
+        for task in stream:
+            if task is None:
+                if until_empty:
+                    return
+            elif self._stop.requested:
+                context.lease.give_back(task)
+            else:
+                chain(task, context)
+                self._tasks += 1
+                context.tasks += 1
+                self.progressed()
+            if self._stop.requested:
+                return
+
+    def _call(self, task: Task[Any], _context: Any) -> Any:
+        return self._handler(task.args)
