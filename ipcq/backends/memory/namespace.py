@@ -25,14 +25,14 @@ def base_directory() -> str:
     return os.path.join(shared, f"ipcq-{os.geteuid()}")
 
 
-def queue_directory(queue: Queue, *, create: bool) -> str:
+def queue_directory(queue: Queue, *, create: bool, base: str | None = None) -> str:
     """The directory of a queue; made where it is missing, if ``create``.
 
     Raises:
         QueueNotFound: it is missing and is not to be made.
         UnsafeDirectory: somebody else could write there.
     """
-    base = base_directory()
+    base = base or base_directory()
     path = os.path.join(base, queue)
     for directory in (base, path):
         if create:
@@ -44,9 +44,9 @@ def queue_directory(queue: Queue, *, create: bool) -> str:
     return path
 
 
-def queue_names() -> list[Queue]:
+def queue_names(base: str | None = None) -> list[Queue]:
     """The names of all queues in the base directory, sorted; those that are no queue left out."""
-    base = base_directory()
+    base = base or base_directory()
     try:
         check_private(base)
         entries = sorted(os.listdir(base))

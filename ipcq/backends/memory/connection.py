@@ -1,0 +1,187 @@
+"""One handle's hold on a queue: files mapped, lock file open, critical sections ready to be called.
+
+`out` and `stage` belong to one thread at a time: whoever calls a critical section that uses them
+holds `turn` from staging to the last look at `out`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import QueueClosed
+from ...task import Queue, TaskId
+from .accept import Accept
+from .blobs import Blobs
+from .collect import Collect
+from .core import OUT_WORDS, STAGE_WORDS, UNLINKS, WAKES, Core
+from .deliver import Deliver
+from .finish import Finish
+from .futex import wake
+from .layout import (
+    ARENA_COMMITTED,
+    BLOCK_BYTES,
+    CLOSED,
+    M_ID_HI,
+    M_ID_LO,
+    META_WORDS,
+    OP,
+    P_WAKE,
+    SLOTS_COMMITTED,
+)
+from .lock import Guard
+from .opening import open_queue, remove_queue
+from .rebuild import Rebuild
+from .recover import Recover
+from .settings import Wishes
+
+__all__ = ["Connection", "microseconds"]
+
+log = logging.getLogger("ipcq.memory")
+
+OP_GROW = 17
+
+_RESULT_SHARE = 10  # one part in so many of arena and blob bytes is kept for results
+_POOL_SHARE = 8  # likewise, at the most, for retired files
+_POOL_FILES = 4
+
+
+def microseconds() -> int:
+    """This moment in microseconds since 1970, as every moment in shared memory."""
+    return time.time_ns() // 1000
+
+
+class Connection:
+    """The critical sections of one queue, and what must follow each of them."""
+
+    def __init__(self, queue: Queue, wishes: Wishes, *, create: bool, base: str | None = None) -> None:
+        """Attach; errors as `opening.open_queue`."""
+        self.queue = queue
+        self.segment, self.lock = open_queue(queue, wishes, create=create, base=base)
+        self.closed = False
+        segment = self.segment
+        settings = self.settings = segment.settings
+        self.words = segment.words
+        self.turn = threading.RLock()
+        self.out = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
+        self.stage = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
+        self.core = Core(
+            segment.words, segment.control, segment.arena, segment.geometry, self.out, self.stage
+        )
+        blocks = segment.geometry.arena_blocks
+        reserve = settings.blob_bytes // _RESULT_SHARE
+        self.accept = Accept(
+            self.core, blocks - max(1, blocks // _RESULT_SHARE), settings.blob_bytes - reserve
+        )
+        self.deliver = Deliver(self.core)
+        self.finish = Finish(self.core, settings.blob_bytes)
+        self.collect = Collect(self.core, self.finish, round(settings.result_ttl * 1e6))
+        self.recover = Recover(self.core, self.deliver, self.finish)
+        self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
+        self._rebuild = Rebuild(self.core)
+        self._guard = Guard(queue, self.lock, segment.words, self._make_whole)
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.segment.directory}{' (closed)' if self.closed else ''}>"
+
+    def run(self, section: Callable[..., Any], *args: Any) -> Any:
+        """Call a critical section with the queue's lock held, then do what it asked for.
+
+        The caller has `turn` if the section uses `out` or `stage`.
+        """
+        answer = self._guard.run(section, *args)
+        out = self.out
+        if out[WAKES]:
+            self._wake_sleepers()
+        if out[UNLINKS]:
+            self._retire_blobs()
+        return answer
+
+    def call(self, section: Callable[..., Any], *args: Any) -> Any:
+        """`run` for one that needs no look at `out`."""
+        with self.turn:
+            return self.run(section, *args)
+
+    def _wake_sleepers(self) -> None:
+        out = self.out
+        count, out[WAKES] = out[WAKES], 0
+        for n in range(count):
+            wake(self.wake_address(out[WAKES + 1 + n]))
+
+    def _retire_blobs(self) -> None:
+        out = self.out
+        count, out[UNLINKS] = out[UNLINKS], 0
+        for at in range(UNLINKS + 1, UNLINKS + 1 + 3 * count, 3):
+            self.blobs.retire(out[at], out[at + 1], out[at + 2])
+
+    def _make_whole(self) -> None:
+        corrupt = self._rebuild.rebuild(microseconds())
+        log.info("queue %r: somebody died in the middle of an operation; put in order again", self.queue)
+        if corrupt:
+            log.error("queue %r: %d damaged tasks were set aside as KILLED", self.queue, corrupt)
+
+    def wake_address(self, index: int) -> int:
+        """Where the wake word of participant ``index`` is in this process."""
+        return self.segment.address + (self.core.row(index) + P_WAKE) * 8
+
+    # --- room -----------------------------------------------------------------------------------
+
+    def grow_slots(self) -> None:
+        """Commit memory for more slots; QueueFull where there is none."""
+        self.call(self._grow_slots)
+
+    def _grow_slots(self) -> None:
+        start = self.words[SLOTS_COMMITTED]
+        if start < self.core.capacity:
+            self.words[SLOTS_COMMITTED] = start + self.segment.commit_slots(start)
+
+    def grow_arena(self) -> bool:
+        """Commit memory for more of the arena; False when all of it is committed."""
+        return bool(self.call(self._grow_arena))
+
+    def _grow_arena(self) -> bool:
+        blocks = self.segment.commit_arena(self.words[ARENA_COMMITTED])
+        if blocks:
+            self.words[OP] = OP_GROW
+            self.core.arena.extend(blocks)
+            self.words[OP] = 0
+        return blocks > 0
+
+    def arena_view(self, block: int, length: int) -> memoryview:
+        """The bytes of an area in the arena, writable."""
+        return self.segment.arena[block * BLOCK_BYTES : block * BLOCK_BYTES + length]
+
+    def task_id(self, slot: int) -> TaskId:
+        """The id in a slot."""
+        m = self.core.meta_at + slot * META_WORDS
+        return TaskId(self.words[m + M_ID_HI] << 64 | self.words[m + M_ID_LO])
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raise `QueueClosed` once this handle was closed."""
+        if self.closed:
+            raise QueueClosed(f"queue {self.queue!r}: this handle was closed")
+
+    def destroy(self) -> None:
+        """Tell everybody that the queue is gone, and remove its files."""
+        self.call(self._mark_closed)
+        remove_queue(self.segment.directory, self.lock)
+
+    def _mark_closed(self) -> None:
+        self.words[CLOSED] = 1
+        self.core.clear_out()
+        for index in range(self.core.participants):
+            self.core.wake(index)
+
+    def close(self) -> None:
+        """Detach. What is mapped goes when nobody refers to it any more."""
+        if self.closed:
+            return
+        self.closed = True
+        self.lock.unshare()
+        self.lock.release()
+        self.segment.close()

@@ -1,0 +1,356 @@
+"""A worker's place in the queue: takes tasks, ends them, gives them back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
+from ...result import ErrorInfo
+from ...status import Status
+from ...task import Lease, Task
+from .connection import Connection, microseconds
+from .layout import (
+    ARENA_LIMIT,
+    COPY_LIMIT,
+    KIND_ERROR,
+    KIND_NO_ROOM,
+    KIND_VALUE,
+    LOST,
+    NEED_ARENA,
+    OK,
+    REQUEST_STOP,
+    RESULT_INLINE_BYTES,
+    ROLE_WORKER,
+    ST_DONE,
+    ST_FAILED,
+    ST_KILLED,
+    ST_PENDING,
+)
+from .participant import TICK, Participant, housekeep
+from .parts import Codecs, error_bytes, short_error_bytes
+from .reading import Reader
+from .slots import generation
+
+__all__ = ["MemoryLease", "MemoryStream"]
+
+_NOTHING = memoryview(b"")
+_PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
+
+
+class MemoryLease:
+    """A registered worker. Fulfils `WorkerLease`."""
+
+    def __init__(self, reader: Reader, worker_id: str, layers: Iterable[str]) -> None:
+        self.reader = reader
+        self.connection: Connection = reader.connection
+        self.codecs: Codecs = reader.codecs
+        self.worker_id = worker_id
+        self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.me.closed else f"row {self.me.index}"
+        return f"<MemoryLease of {self.worker_id!r} in {self.reader.queue!r} [{state}]>"
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether another process asked this worker to stop."""
+        return self.me.request == REQUEST_STOP
+
+    def heartbeat(self) -> None:
+        """Tell people that the worker moves, and do its share of the queue's housekeeping."""
+        self.me.heartbeat()
+
+    def finish(self, task: Task[Any], value: Any) -> None:
+        """RUNNING -> DONE with this value."""
+        data = self.codecs.own.encode(value)
+        self._end(task, ST_DONE, self.codecs.mark | KIND_VALUE, data, 0)
+
+    def fail(
+        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+    ) -> Status:
+        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        run_at = microseconds() + max(0, round(retry_in * 1e6))
+        status = self._end(
+            task, ST_KILLED if final else ST_FAILED, KIND_ERROR, error_bytes(error), run_at, error
+        )
+        return Status(status - ST_PENDING)
+
+    def give_back(self, task: Task[Any]) -> bool:
+        """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
+        lease = task.lease
+        if lease is None or lease.owner != self.me.index:
+            return False
+        return self._return(lease.slot, lease.generation, lease.epoch)
+
+    def _return(self, slot: int, gen: int, epoch: int) -> bool:
+        connection = self.connection
+        code = connection.call(connection.deliver.give_back, slot, gen, epoch, self.me.index)
+        return bool(code == OK)
+
+    def close(self) -> None:
+        """Give everything back and leave the queue's list of workers."""
+        self.me.close()
+
+    def __enter__(self) -> MemoryLease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except QueueClosed:
+            pass  # destroyed meanwhile: nothing is left to give back
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def _end(
+        self,
+        task: Task[Any],
+        status: int,
+        kind: int,
+        data: bytes | memoryview,
+        run_at: int,
+        error: ErrorInfo | None = None,
+    ) -> int:
+        """End a run with ``data``, waiting for room where there is none; the status it got."""
+        lease = self._lease_of(task)
+        if len(data) > COPY_LIMIT:
+            if not self._write_large(lease, data, patient=error is None):
+                status, kind, data = self._without_room(status, kind, data, error)
+                return self._commit(task, lease, status, kind, data, run_at)
+            return self._commit(task, lease, status, kind, b"", run_at)
+        return self._commit(task, lease, status, kind, data, run_at, error)
+
+    def _lease_of(self, task: Task[Any]) -> Lease:
+        lease = task.lease
+        if lease is None or lease.owner != self.me.index or self.me.closed:
+            raise LeaseLost(f"task {task.id} is not held by worker {self.worker_id!r}")
+        return lease
+
+    def _commit(
+        self,
+        task: Task[Any],
+        lease: Lease,
+        status: int,
+        kind: int,
+        data: bytes | memoryview,
+        run_at: int,
+        error: ErrorInfo | None = None,
+    ) -> int:
+        connection = self.connection
+        until = time.monotonic() + (_PATIENCE if error is None else 0.0)
+        while True:
+            with connection.turn:
+                code = connection.run(
+                    connection.finish.end,
+                    lease.slot,
+                    lease.generation,
+                    lease.epoch,
+                    self.me.index,
+                    status,
+                    kind,
+                    memoryview(data),
+                    len(data),
+                    run_at,
+                    microseconds(),
+                )
+                got: int = connection.out[0]
+            if code == OK:
+                return got
+            if code == LOST:
+                raise LeaseLost(
+                    f"task {task.id} was cancelled, or taken from worker {self.worker_id!r}; nothing was"
+                    " stored"
+                )
+            if not self._make_room(until):
+                status, kind, data = self._without_room(status, kind, data, error)
+
+    def _without_room(
+        self, status: int, kind: int, data: bytes | memoryview, error: ErrorInfo | None
+    ) -> tuple[int, int, bytes]:
+        """What is stored instead when there is no room: always something that lies in the slot."""
+        if error is not None:
+            return status, kind, short_error_bytes(error, RESULT_INLINE_BYTES)
+        return ST_KILLED, KIND_NO_ROOM, len(data).to_bytes(8, "little")
+
+    def _write_large(self, lease: Lease, data: bytes | memoryview, *, patient: bool) -> bool:
+        """Reserve room for a result and copy it there, without the lock; False where there is none."""
+        connection = self.connection
+        blob = len(data) > ARENA_LIMIT
+        if len(data) > (connection.settings.blob_bytes if blob else connection.settings.arena_bytes):
+            return False
+        until = time.monotonic() + (_PATIENCE if patient else 0.0)
+        while True:
+            with connection.turn:
+                code = connection.run(
+                    connection.finish.reserve_result,
+                    lease.slot,
+                    lease.generation,
+                    lease.epoch,
+                    self.me.index,
+                    len(data),
+                    blob,
+                )
+                block = connection.out[0]
+            if code in (OK, LOST):
+                break
+            if not self._make_room(until, arena=code == NEED_ARENA):
+                return False
+        if code == LOST:
+            return True  # the commit that follows says so
+        if not blob:
+            connection.arena_view(block, len(data))[:] = data
+            return True
+        try:
+            connection.blobs.write(lease.slot, lease.generation, lease.epoch, data)
+        except QueueFull:
+            return False
+        return True
+
+    def _make_room(self, until: float, *, arena: bool = True) -> bool:
+        """Make or await room for a result; False when it takes too long."""
+        connection = self.connection
+        if arena:
+            try:
+                if connection.grow_arena():
+                    return True
+            except QueueFull:
+                pass
+        if connection.call(connection.accept.make_room, 16):
+            return True
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        seen = connection.call(connection.finish.wait_for_room, self.me.index)
+        try:
+            self.me.sleep(seen, min(left, TICK))
+        finally:
+            connection.call(connection.finish.found_room, self.me.index)
+        housekeep(connection)
+        return True
+
+
+class MemoryStream:
+    """Tasks for one worker. Fulfils `TaskStream`."""
+
+    def __init__(self, lease: MemoryLease, prefetch: int, *, owned: bool) -> None:
+        """
+        Args:
+            owned: whether the lease was made for this stream and ends with it.
+        """
+        self._lease = lease
+        self._connection = lease.connection
+        self._reader = lease.reader
+        self._prefetch = prefetch
+        self._owned = owned
+        self._held: deque[tuple[int, int, int]] = deque()  # slot, generation, epoch: QUEUED for us
+        self._woken = threading.Event()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._held)} held"
+        return f"<MemoryStream of {self._lease.worker_id!r} [{state}]>"
+
+    def __iter__(self) -> Iterator[Task[Any] | None]:
+        return self
+
+    def __next__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopIteration
+        while self._held:
+            task = self._start(*self._held.popleft())
+            if task is not None:
+                return task
+        return self._take()
+
+    def __aiter__(self) -> MemoryStream:
+        return self
+
+    async def __anext__(self) -> Task[Any] | None:
+        try:
+            return await asyncio.to_thread(self.__next__)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    def wake(self) -> None:
+        """Make a `next` that waits in another thread return None."""
+        self._woken.set()
+        self._lease.me.rouse()
+
+    def close(self) -> None:
+        """Give back what was handed out ahead and not started, and end the stream."""
+        if self._closed:
+            return
+        self._closed = True
+        while self._held:
+            self._lease._return(*self._held.pop())
+        if self._owned:
+            self._lease.close()
+
+    # --- taking ---------------------------------------------------------------------------------
+
+    def _start(self, slot: int, gen: int, epoch: int) -> Task[Any] | None:
+        """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
+        connection = self._connection
+        index = self._lease.me.index
+        code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
+        return self._read(slot, epoch) if code == OK else None
+
+    def _take(self) -> Task[Any] | None:
+        """Take what is ready; else wait for it, half a second at the most."""
+        until = time.monotonic() + TICK
+        while True:
+            task, seen, due = self._take_once()
+            if task is not None:
+                return task
+            left = until - time.monotonic()
+            if left <= 0 or self._woken.is_set():
+                self._woken.clear()
+                housekeep(self._connection)
+                return None
+            if due:
+                left = min(left, max(0.0, (due - microseconds()) / 1e6))
+            if seen >= 0:
+                self._lease.me.sleep(seen, left)
+
+    def _take_once(self) -> tuple[Task[Any] | None, int, int]:
+        """A task; or None, the wake word to sleep on (-1: look again at once), and when to look again."""
+        connection = self._connection
+        index = self._lease.me.index
+        with connection.turn:
+            out = connection.out
+            count = connection.run(connection.deliver.take, index, self._prefetch, microseconds())
+            if not count:
+                return None, out[0], out[1]
+            first = out[0], out[1]
+            state_at, words = connection.core.state_at, connection.words
+            for n in range(1, count):
+                slot = out[2 * n]
+                self._held.append((slot, generation(words[state_at + slot]), out[2 * n + 1]))
+        task = self._read(*first)
+        return task, -1, 0
+
+    def _read(self, number: int, epoch: int) -> Task[Any] | None:
+        """The task in a slot that is ours; None if it was taken away before it was read."""
+        reader = self._reader
+        slot = reader.slot(number)
+        lease = self._lease
+        payload = reader.payload(slot)
+        task = reader.running(slot, payload, lease.worker_id)
+        if not reader.unchanged(slot) or task.lease is None or task.lease.epoch != epoch:
+            return None
+        if payload is None:
+            lease.fail(task, ErrorInfo.from_exception(_unreadable(task)), final=True)
+            return None
+        return task
+
+
+def _unreadable(task: Task[Any]) -> CodecError:
+    return CodecError(f"the payload of task {task.id} is not there any more; push it again")

@@ -1,0 +1,160 @@
+"""What a board shows of queues, workers and tasks. Looks without stopping anybody."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic, StatType
+from ...task import Task
+from .connection import Connection, microseconds
+from .layout import (
+    ACTIVITY,
+    COUNTS,
+    FRESH,
+    M_CREATED,
+    M_NEXT,
+    M_SEQ,
+    META_WORDS,
+    P_BEAT,
+    P_LAYERS,
+    P_NAME,
+    P_OWNED,
+    P_PID,
+    P_ROLE,
+    P_RSS,
+    P_STARTED,
+    P_STATE,
+    PART_ACTIVE,
+    PART_HIGH,
+    ROLE_WORKER,
+    ST_DONE,
+    ST_FAILED,
+    ST_KILLED,
+    ST_PENDING,
+    ST_QUEUED,
+    ST_RUNNING,
+    STATUS_MASK,
+)
+from .liveness import is_dead
+from .participant import read_text
+from .reading import Reader
+from .slots import owner
+
+__all__ = ["list_tasks", "list_workers", "queue_info"]
+
+_DAY = 86_400_000_000  # microseconds
+_TITLES = (
+    ("RUNNING_JOBS", ST_RUNNING),
+    ("PENDING_JOBS", ST_PENDING),
+    ("QUEUED_JOBS", ST_QUEUED),
+    ("FAILED_JOBS", ST_FAILED),
+    ("KILLED_JOBS", ST_KILLED),
+    ("DONE_JOBS", ST_DONE),
+)
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def list_tasks(reader: Reader, filter: Filter) -> Page[Task[Any]]:
+    """One page of the tasks that match, newest first."""
+    numbers = sorted(_matching(reader, filter), reverse=True)
+    page = numbers[filter.offset() : filter.offset() + filter.limit()]
+    tasks = [_task(reader, number) for _, _, number in page]
+    return Page([task for task in tasks if task is not None], filter.page, filter.page_size, len(numbers))
+
+
+def _matching(reader: Reader, filter: Filter) -> Iterator[tuple[int, int, int]]:
+    """When it came, its place in the order, and its slot, of each task that matches."""
+    connection = reader.connection
+    core, words = connection.core, connection.words
+    used = min(words[FRESH], core.capacity)
+    wanted = None if filter.status is None else filter.status + ST_PENDING
+    for number, word in enumerate(words[core.state_at : core.state_at + used]):
+        status = word & STATUS_MASK
+        if not ST_PENDING <= status <= ST_KILLED or (wanted is not None and status != wanted):
+            continue
+        if filter.worker is not None and reader.worker_name(owner(word)) != filter.worker:
+            continue
+        m = core.meta_at + number * META_WORDS
+        yield words[m + M_CREATED], words[m + M_SEQ], number
+
+
+def _task(reader: Reader, number: int) -> Task[Any] | None:
+    """The task in a slot; None if it was removed since."""
+    slot = reader.slot(number)
+    if slot.word & STATUS_MASK < ST_PENDING:
+        return None
+    task = reader.task(slot)
+    return task if reader.unchanged(slot) else reader.task_by_id(slot.id)
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+def list_workers(connection: Connection) -> list[RunningWorker]:
+    """The workers of one queue, by start."""
+    w, core = connection.words, connection.core
+    found = []
+    for index in range(min(w[PART_HIGH], core.participants)):
+        row = core.row(index)
+        if w[row + P_STATE] == PART_ACTIVE and w[row + P_ROLE] == ROLE_WORKER:
+            found.append(_worker(connection, index, row))
+    return sorted(found, key=lambda worker: worker.started_at)
+
+
+def _worker(connection: Connection, index: int, row: int) -> RunningWorker:
+    w = connection.words
+    layers = read_text(connection, row + P_LAYERS)
+    return RunningWorker(
+        id=read_text(connection, row + P_NAME),
+        queue=connection.queue,
+        backend="MemoryStorage",
+        pid=w[row + P_PID],
+        host=socket.gethostname(),
+        started_at=w[row + P_STARTED] / 1e6,
+        last_heartbeat=w[row + P_BEAT] / 1e6,
+        layers=tuple(layers.split(",")) if layers else (),
+        state="RUNNING",
+        running=connection.call(_running, connection, row),
+        alive=not is_dead(w, connection.lock, index),
+        rss=w[row + P_RSS],
+    )
+
+
+def _running(connection: Connection, row: int) -> int:
+    """How many of a row's slots are RUNNING; with the lock."""
+    w, core = connection.words, connection.core
+    count = 0
+    at = w[row + P_OWNED]
+    for _ in range(core.capacity):
+        if not at:
+            break
+        count += w[core.state_at + at - 1] & STATUS_MASK == ST_RUNNING
+        at = w[core.meta_at + (at - 1) * META_WORDS + M_NEXT]
+    return count
+
+
+# --- the queue ------------------------------------------------------------------------------------
+
+
+def queue_info(connection: Connection) -> QueueInfo:
+    """One queue, from the counters that are kept as tasks move."""
+    w = connection.words
+    counts = {title: w[COUNTS + status] for title, status in _TITLES}
+    stats = [Statistic(title, StatType.NUMBER, count, n) for n, (title, count) in enumerate(counts.items())]
+    stats.append(Statistic("TOTAL_JOBS", StatType.NUMBER, sum(counts.values()), len(stats)))
+    workers = tuple(worker.id for worker in list_workers(connection) if worker.alive)
+    return QueueInfo(connection.queue, tuple(stats), workers, _activity(connection))
+
+
+def _activity(connection: Connection) -> tuple[int, ...]:
+    """Tasks finished on each of the last seven days, today last."""
+    today = microseconds() // _DAY
+    days = []
+    for day in range(today - 6, today + 1):
+        word = connection.words[ACTIVITY + day % 8]
+        days.append(word & (1 << 40) - 1 if word >> 40 == day else 0)
+    return tuple(days)

@@ -1,0 +1,268 @@
+"""A row of the queue that belongs to one process: how it is taken, and how dead ones are reclaimed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from ...backend import WorkerExit
+from ...errors import StorageError, WorkerExists
+from ...task import TaskId
+from .connection import Connection, microseconds
+from .futex import can_spin, wait
+from .layout import (
+    LAST_SWEEP,
+    MAX_PARTICIPANTS,
+    NAME_BYTES,
+    P_ASLEEP,
+    P_BEAT,
+    P_BOOT,
+    P_GEN,
+    P_LAYERS,
+    P_NAME,
+    P_PID,
+    P_PIDNS,
+    P_REQUEST,
+    P_ROLE,
+    P_RSS,
+    P_START,
+    P_STARTED,
+    P_STATE,
+    P_WAKE,
+    PART_ACTIVE,
+    PART_HIGH,
+    ROLE_WORKER,
+)
+from .liveness import is_dead, is_gone, own_identity, resident_bytes
+from .lockfile import PARTICIPANT
+
+__all__ = ["Participant", "housekeep", "reclaim_dead"]
+
+TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
+_SPIN = 50e-6  # seconds of looking before sleeping: the cost of a sleep and a wake-up
+_EXIT_BIAS = 1 << 31  # an exit code may be negative; 0 is for "nobody saw it"
+
+
+class Participant:
+    """One row, active for as long as this object is not closed.
+
+    Attributes:
+        index: which row.
+    """
+
+    def __init__(self, connection: Connection, role: int, name: str = "", layers: Iterable[str] = ()) -> None:
+        """
+        Raises:
+            WorkerExists: a live worker has this name.
+            StorageError: all rows are taken.
+        """
+        self.connection = connection
+        self.words = connection.words
+        self.closed = False
+        self._mutex = threading.Lock()
+        self._sleepers = 0
+        self._spins = can_spin()
+        if role == ROLE_WORKER:
+            _check_name(connection, name)
+        self.index = _claim(connection)
+        self.row = connection.core.row(self.index)
+        try:
+            self._describe(role, name, ",".join(layers))
+            connection.call(self._enter, role, name)
+        except BaseException:
+            connection.lock.drop(PARTICIPANT + self.index)
+            raise
+
+    def _describe(self, role: int, name: str, layers: str) -> None:
+        """Write who we are: the row is not in use, and its byte is ours."""
+        w, row = self.words, self.row
+        identity = own_identity()
+        now = microseconds()
+        w[row + P_PID], w[row + P_PIDNS] = identity.pid, identity.pidns
+        w[row + P_START], w[row + P_BOOT] = identity.start, identity.boot
+        w[row + P_ROLE] = role
+        w[row + P_STARTED] = w[row + P_BEAT] = now
+        w[row + P_RSS] = resident_bytes()
+        _write_text(self.connection, row + P_NAME, name)
+        _write_text(self.connection, row + P_LAYERS, layers)
+
+    def _enter(self, role: int, name: str) -> None:
+        if role == ROLE_WORKER and _live_worker(self.connection, name):
+            raise _exists(self.connection, name)
+        self.connection.core.clear_out()
+        self.connection.recover.enter(self.index)
+
+    # --- living ---------------------------------------------------------------------------------
+
+    def heartbeat(self) -> None:
+        """Show that we move, and do our share of the housekeeping."""
+        w, row = self.words, self.row
+        w[row + P_BEAT] = microseconds()
+        w[row + P_RSS] = resident_bytes()
+        self.connection.lock.reassert()
+        housekeep(self.connection)
+
+    @property
+    def request(self) -> int:
+        """What another process asks of us."""
+        return self.words[self.row + P_REQUEST]
+
+    def sleep(self, seen: int, timeout: float) -> None:
+        """Wait until our wake word is no longer ``seen``, up to ``timeout`` s and a tick."""
+        w, row = self.words, self.row
+        if self._spins:
+            until = time.perf_counter() + min(timeout, _SPIN)
+            while time.perf_counter() < until:
+                if w[row + P_WAKE] != seen:
+                    return
+        with self._mutex:
+            self._sleepers += 1
+            w[row + P_ASLEEP] = 1
+        try:
+            wait(self.connection.wake_address(self.index), seen, min(timeout, TICK))
+        finally:
+            with self._mutex:
+                self._sleepers -= 1
+                if not self._sleepers and not self.closed:
+                    w[row + P_ASLEEP] = 0
+
+    def rouse(self) -> None:
+        """Wake whoever sleeps on our word, in this process."""
+        self.connection.call(self._rouse)
+
+    def _rouse(self) -> None:
+        self.connection.core.clear_out()
+        self.connection.core.wake(self.index)
+
+    def close(self) -> None:
+        """Give back what we have and leave."""
+        if self.closed:
+            return
+        self.closed = True
+        connection = self.connection
+        try:
+            connection.call(connection.recover.reclaim, self.index, False, 0, 0, 0, microseconds())
+        finally:
+            connection.lock.drop(PARTICIPANT + self.index)
+
+
+def _claim(connection: Connection) -> int:
+    """Take the byte of a row that nobody uses, and clear what a dead user left in it."""
+    w, lock = connection.words, connection.lock
+    rows = range(connection.core.participants)
+    free = [i for i in rows if w[connection.core.row(i) + P_STATE] != PART_ACTIVE]
+    for index in (*free, *(i for i in rows if i not in set(free))):
+        if not lock.take(PARTICIPANT + index):
+            continue
+        row = connection.core.row(index)
+        if w[row + P_STATE] == PART_ACTIVE and not is_gone(w, index):
+            lock.drop(PARTICIPANT + index)  # alive: foreign code closed the lock file there
+            continue
+        connection.call(connection.recover.reclaim, index, True, 0, 0, 0, microseconds())
+        return index
+    raise StorageError(
+        f"queue {connection.queue!r} has {MAX_PARTICIPANTS} live participants, the most it can have;"
+        " stop some, or use one process for several producers"
+    )
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def _check_name(connection: Connection, name: str) -> None:
+    if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
+        raise ValueError(f"a worker's id is 1 to {NAME_BYTES} bytes of text, not {name!r}")
+    reclaim_dead(connection, ())  # a dead holder of the name gives way at once
+    if _live_worker(connection, name):
+        raise _exists(connection, name)
+
+
+def _live_worker(connection: Connection, name: str) -> bool:
+    w = connection.words
+    for index in range(min(w[PART_HIGH], connection.core.participants)):
+        row = connection.core.row(index)
+        works = w[row + P_STATE] == PART_ACTIVE and w[row + P_ROLE] == ROLE_WORKER
+        if works and read_text(connection, row + P_NAME) == name:
+            return True
+    return False
+
+
+def _exists(connection: Connection, name: str) -> WorkerExists:
+    return WorkerExists(
+        f"queue {connection.queue!r} has a live worker {name!r}; choose another name, or None for a"
+        " unique one"
+    )
+
+
+def read_text(connection: Connection, at: int) -> str:
+    """The text in `NAME_BYTES` bytes from word ``at`` on."""
+    data = bytes(connection.segment.control[at * 8 : at * 8 + NAME_BYTES])
+    return data.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _write_text(connection: Connection, at: int, text: str) -> None:
+    data = text.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
+    connection.segment.control[at * 8 : at * 8 + NAME_BYTES] = data
+
+
+# --- the dead -------------------------------------------------------------------------------------
+
+
+def reclaim_dead(connection: Connection, exits: Iterable[WorkerExit]) -> list[TaskId]:
+    """Return the tasks of every dead participant; tell which."""
+    w = connection.words
+    seen = {end.pid: end for end in exits}
+    back: list[TaskId] = []
+    for index in range(min(w[PART_HIGH], connection.core.participants)):
+        row = connection.core.row(index)
+        generation = w[row + P_GEN]
+        if w[row + P_STATE] == PART_ACTIVE and is_dead(w, connection.lock, index):
+            end = seen.get(w[row + P_PID], WorkerExit(0, 0))
+            with connection.turn:
+                count = connection.run(_reclaim, connection, index, generation, end)
+                back += [connection.task_id(connection.out[n]) for n in range(count)]
+    return back
+
+
+def _reclaim(connection: Connection, index: int, generation: int, end: WorkerExit) -> int:
+    """With the lock: look again whether it is dead, and the same; only then take what it had."""
+    w = connection.words
+    connection.core.clear_out()
+    if w[connection.core.row(index) + P_GEN] != generation or not is_dead(w, connection.lock, index):
+        return 0
+    code = end.exitcode + _EXIT_BIAS if end.pid else 0
+    count: int = connection.recover.reclaim(
+        index, True, code, end.rss, int(end.out_of_memory), microseconds()
+    )
+    return count
+
+
+def housekeep(connection: Connection) -> None:
+    """Once a tick, by one process: the dead, the hoarded, the expired, and files of nobody."""
+    now = microseconds()
+    w = connection.words
+    if 0 <= now - w[LAST_SWEEP] < TICK * 1e6 or not connection.call(_claim_sweep, connection, now):
+        return
+    died = reclaim_dead(connection, ())
+    connection.call(connection.deliver.unhoard, now)
+    connection.call(connection.collect.expire, now)
+    if died:
+        sweep_blobs(connection)
+
+
+def _claim_sweep(connection: Connection, now: int) -> bool:
+    connection.core.clear_out()
+    if 0 <= now - connection.words[LAST_SWEEP] < TICK * 1e6:
+        return False
+    connection.words[LAST_SWEEP] = now
+    return True
+
+
+def sweep_blobs(connection: Connection) -> int:
+    """Remove the files of large payloads that belong to no task any more; how many."""
+
+    def is_live(slot: int, generation: int, epoch: int) -> bool:
+        return bool(connection.call(connection.recover.is_live_blob, slot, generation, epoch))
+
+    return connection.blobs.sweep(is_live)

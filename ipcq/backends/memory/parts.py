@@ -1,0 +1,307 @@
+"""What a slot says as values, and values as what a slot holds: limits, codecs, descriptors, errors."""
+
+from __future__ import annotations
+
+import signal
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ...codec import Codec
+from ...codecs import MsgpackCodec, get_codec
+from ...errors import CodecError, PushError
+from ...result import ErrorInfo
+from ...status import Status
+from ...task import Lease, Task, TaskId
+from .layout import (
+    ATTEMPTS_MASK,
+    ATTEMPTS_SHIFT,
+    DEATHS_MASK,
+    DEATHS_SHIFT,
+    KIND_CANCELLED,
+    KIND_CORRUPT,
+    KIND_DIED,
+    KIND_ERROR,
+    KIND_NO_ROOM,
+    L_DEATHS_SHIFT,
+    L_GIVEN_ID,
+    L_KEEP,
+    L_LEVEL_SHIFT,
+    LEVEL_COUNT,
+    LOWEST_PRIORITY,
+    M_CREATED,
+    M_DONE_AT,
+    M_EPOCH,
+    M_ID_HI,
+    M_ID_LO,
+    M_LIMITS,
+    M_LOCK_AT,
+    M_PARTS,
+    M_RUN_AT,
+    M_TIMEOUT,
+    MAX_ATTEMPTS,
+    MAX_DEATHS,
+    ST_DONE,
+    ST_KILLED,
+    ST_PENDING,
+    STATUS_MASK,
+)
+from .slots import generation, owner
+from .words import Words
+
+__all__ = ["Codecs", "checksum", "error_of", "limits_word", "moment_word", "status_of", "task_of"]
+
+HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
+_PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
+_EXIT_BIAS = 1 << 31
+
+
+def checksum(codec: str) -> int:
+    """How a codec's name is recorded with a task."""
+    return zlib.crc32(codec.encode())
+
+
+class Codecs:
+    """The codec of one queue, and those that its tasks may name instead."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.own = codec
+        self.mark = checksum(codec.name) << 32
+        known = [get_codec(name) for name in ("msgpack", "json", "raw")]
+        self._by_mark = {checksum(each.name): each for each in (*known, codec)}
+
+    def find(self, mark: int) -> Codec:
+        """The codec with this checksum; `CodecError` where nobody here has it."""
+        try:
+            return self._by_mark[mark]
+        except KeyError:
+            raise CodecError(
+                f"a task of this queue was written with a codec that is not known here (its checksum is"
+                f" {mark:08x}); open the queue with that codec: codec=..."
+            ) from None
+
+
+# --- into a slot ----------------------------------------------------------------------------------
+
+
+def limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, given: bool) -> int:
+    """The word of a task's limits; ValueError where one is out of bounds."""
+    if not 1 <= max_attempts <= MAX_ATTEMPTS:
+        raise ValueError(f"max_attempts must be 1 to {MAX_ATTEMPTS}, not {max_attempts!r}")
+    if not 0 <= max_deaths <= MAX_DEATHS:
+        raise ValueError(f"max_deaths must be 0 to {MAX_DEATHS}, not {max_deaths!r}")
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise ValueError(f"priority must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {priority!r}")
+    return (
+        max_attempts
+        | max_deaths << L_DEATHS_SHIFT
+        | priority - LOWEST_PRIORITY << L_LEVEL_SHIFT
+        | (L_KEEP if keep else 0)
+        | (L_GIVEN_ID if given else 0)
+    )
+
+
+def moment_word(run_at: float) -> int:
+    """Unix seconds as microseconds, to the millisecond; 0 for at once."""
+    if not 0 <= run_at < 1e11:
+        raise ValueError(f"run_at must be Unix seconds, or 0 for at once; not {run_at!r}")
+    return round(run_at * 1000) * 1000
+
+
+def metadata_bytes(metadata: Mapping[str, Any]) -> bytes:
+    """Metadata as bytes; none as no bytes."""
+    return _PLAIN.encode(dict(metadata)) if metadata else b""
+
+
+# --- out of a slot --------------------------------------------------------------------------------
+
+
+def status_of(word: int) -> Status:
+    """The status in a state word that is in use."""
+    return Status((word & STATUS_MASK) - ST_PENDING)
+
+
+class Slot(NamedTuple):
+    """A slot as it was at one moment.
+
+    Attributes:
+        number: which one.
+        word: its state word.
+        meta: its metadata words.
+    """
+
+    number: int
+    word: int
+    meta: Words
+
+    @property
+    def id(self) -> TaskId:
+        """The task's id."""
+        return TaskId(self.meta[M_ID_HI] << 64 | self.meta[M_ID_LO])
+
+
+def task_of(
+    slot: Slot, queue: str, codecs: Codecs, payload: bytes | memoryview | None, lock_by: str | None
+) -> Task[Any]:
+    """The task in a slot; its args are decoded when they are read."""
+    meta, word = slot.meta, slot.word
+    limits = meta[M_LIMITS]
+    parts = meta[M_PARTS]
+    cut = len(payload) - (parts & 0xFFFF_FFFF) if payload is not None else 0
+    held = owner(word) > 0
+    timeout = meta[M_TIMEOUT]
+    finished = word & STATUS_MASK in (ST_DONE, ST_KILLED)
+    return Task(
+        slot.id,
+        queue,
+        status_of(word),
+        (word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT,
+        (word & DEATHS_MASK) >> DEATHS_SHIFT,
+        limits & MAX_ATTEMPTS,
+        limits >> L_DEATHS_SHIFT & MAX_DEATHS,
+        (limits >> L_LEVEL_SHIFT & LEVEL_COUNT - 1) + LOWEST_PRIORITY,
+        meta[M_RUN_AT] / 1e6,
+        timeout / 1e6 if timeout else None,
+        _metadata(payload, cut),
+        bool(limits & L_KEEP),
+        lock_by if held else None,
+        meta[M_LOCK_AT] / 1e6 if held else None,
+        meta[M_CREATED] / 1e6,
+        meta[M_DONE_AT] / 1e6 if finished else None,
+        _codec_name(codecs, parts >> 32),
+        payload[:cut] if payload is not None else None,
+        Lease(slot.number, generation(word), meta[M_EPOCH], owner(word) - 1) if held else None,
+        _decoder(codecs, parts >> 32),
+    )
+
+
+def _metadata(payload: bytes | memoryview | None, cut: int) -> dict[str, Any]:
+    if payload is None or cut == len(payload):
+        return {}
+    try:
+        found = _PLAIN.decode(payload[cut:])
+    except CodecError:  # a damaged payload must not make its task invisible
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _codec_name(codecs: Codecs, mark: int) -> str:
+    if mark << 32 == codecs.mark:
+        return codecs.own.name
+    try:
+        return codecs.find(mark).name
+    except CodecError:
+        return f"unknown ({mark:08x})"
+
+
+def _decoder(codecs: Codecs, mark: int) -> Callable[[bytes | memoryview], Any]:
+    if mark << 32 == codecs.mark:
+        return codecs.own.decode
+    return lambda data: codecs.find(mark).decode(data)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def error_bytes(error: ErrorInfo) -> bytes:
+    """An error as bytes; details that have no plain form are told as text."""
+    try:
+        details = _PLAIN.encode(dict(error.details))
+    except CodecError:
+        details = _PLAIN.encode({key: repr(value) for key, value in error.details.items()})
+    return _PLAIN.encode([_text(error.type), _text(error.message), _text(error.traceback), details])
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def short_error_bytes(error: ErrorInfo, limit: int) -> bytes:
+    """What fits into ``limit`` bytes of it: for when there is no room for more."""
+    name = _text(error.type)[: limit // 3]
+    message = _text(error.message)
+    while len(data := _PLAIN.encode([name, message, "", b"\x80"])) > limit:
+        message = message[: max(0, len(message) - max(1, (len(data) - limit) // 4))]
+        if not message:
+            name = name[: len(name) // 2]
+    return data
+
+
+def error_of(kind: int, word: int, data: bytes | memoryview | None) -> ErrorInfo:
+    """The error that a KILLED or FAILED slot keeps, in whatever form."""
+    if kind & 0xFF == KIND_CANCELLED:
+        return ErrorInfo("Cancelled", "the task was cancelled before it was run")
+    if kind & 0xFF == KIND_CORRUPT:
+        return ErrorInfo("CorruptTask", "damaged bytes were found where this task was; push it again")
+    if data is None:
+        return ErrorInfo("ErrorLost", "the error was not readable")
+    if kind & 0xFF == KIND_NO_ROOM:
+        size = int.from_bytes(data[:8], "little")
+        return ErrorInfo(
+            "NoRoom",
+            f"the result of {size} bytes found no place in the queue; fetch results earlier, raise"
+            " arena_bytes= or blob_bytes=, or return less",
+        )
+    if kind & 0xFF == KIND_DIED:
+        return _death(word, data)
+    if kind & 0xFF != KIND_ERROR:
+        return ErrorInfo("ErrorLost", "the error was not readable")
+    return _decoded(data)
+
+
+def _decoded(data: bytes | memoryview) -> ErrorInfo:
+    try:
+        name, message, trace, details = _PLAIN.decode(data)
+        return ErrorInfo(str(name), str(message), str(trace), dict(_PLAIN.decode(details)))
+    except (CodecError, ValueError, TypeError):
+        return ErrorInfo("ErrorLost", "the error was not readable")
+
+
+def _death(word: int, data: bytes | memoryview) -> ErrorInfo:
+    pid, exit_word, rss, oom = (int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(4))
+    name = bytes(data[32:56]).rstrip(b"\0").decode("utf-8", "replace")
+    exitcode = exit_word - _EXIT_BIAS if exit_word else None
+    number = -exitcode if exitcode is not None and exitcode < 0 else None
+    deaths = (word & DEATHS_MASK) >> DEATHS_SHIFT
+    return ErrorInfo(
+        "WorkerDied",
+        f"worker {name or '?'} (pid {pid}) died running it: {_cause(exitcode, number, bool(oom))}, death"
+        f" {deaths} of this task, the last that its max_deaths allows; resident memory {rss / 1e6:.0f} MB;"
+        f" {_hint(number, bool(oom))}",
+        "",
+        {
+            "pid": pid,
+            "signal": number,
+            "exitcode": exitcode if number is None else None,
+            "worker": name,
+            "rss": rss,
+        },
+    )
+
+
+def _cause(exitcode: int | None, number: int | None, oom: bool) -> str:
+    if oom:
+        return "the kernel's out-of-memory killer ended it"
+    if number is not None:
+        try:
+            return f"signal {number} ({signal.Signals(number).name})"
+        except ValueError:
+            return f"signal {number}"
+    return "nobody saw how" if exitcode is None else f"exit code {exitcode}"
+
+
+def _hint(number: int | None, oom: bool) -> str:
+    if oom or number == signal.SIGKILL:
+        return "out of memory? use fewer workers or smaller items"
+    if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL):
+        return "a crash in native code: run it alone with python -X faulthandler"
+    return "run it alone to see why"
+
+
+def refuse(status: Status, attempts: int) -> None:
+    """Raise `PushError` for a task that claims a life it has not had."""
+    if status is not Status.PENDING or attempts:
+        raise PushError(
+            f"a task can be pushed as PENDING without attempts only, not as {status.name} with {attempts};"
+            " push Task.of(args, ...), or use reschedule for a task that is in the queue"
+        )

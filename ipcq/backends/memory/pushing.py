@@ -1,0 +1,333 @@
+"""Tasks into the queue: encode, stage, accept; and wait for room where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ...errors import CodecError, DuplicateTask, PushError, QueueFull
+from ...task import Queue, Task, TaskId
+from .connection import Connection, microseconds
+from .layout import (
+    ARENA_LIMIT,
+    COPY_LIMIT,
+    COUNTS,
+    DUPLICATE,
+    FULL,
+    LOST,
+    NEED_ARENA,
+    NEED_SLOTS,
+    NO_BYTES,
+    OK,
+    S_WORDS,
+    ST_FREE,
+)
+from .participant import TICK, Participant, housekeep
+from .parts import Codecs, limits_word, metadata_bytes, moment_word, refuse
+
+__all__ = ["Pusher", "Staged", "Terms"]
+
+BATCH = 64  # tasks accepted in one hold of the lock
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_LARGEST_METADATA = 1 << 20
+
+
+class Terms(NamedTuple):
+    """How long a push may wait: until this moment of `time.monotonic`; None for ever, 0.0 not at all."""
+
+    until: float | None
+
+    @classmethod
+    def of(cls, timeout: float | None, block: bool) -> Terms:
+        """From the arguments of a push."""
+        if not block:
+            return cls(0.0)
+        return cls(None if timeout is None else time.monotonic() + timeout)
+
+
+class Staged(NamedTuple):
+    """A task ready to be stored."""
+
+    id: int
+    payload: bytes | memoryview
+    run_at: int
+    limits: int
+    timeout: int
+    parts: int
+
+
+class Pusher:
+    """Stores tasks in one queue, as one participant."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        queue: Queue,
+        codecs: Codecs,
+        me: Callable[[], Participant],
+    ) -> None:
+        """
+        Args:
+            me: the participant who pushes; asked for when the first task is pushed.
+        """
+        self.connection = connection
+        self.queue = queue
+        self.codecs = codecs
+        self._me = me
+
+    # --- encoding -------------------------------------------------------------------------------
+
+    def stage(self, args: Any, parts: _Parts) -> Staged:
+        """Encode one task."""
+        payload = self.codecs.own.encode(args)
+        if parts.metadata:
+            payload = b"".join((payload, parts.metadata))
+        return Staged(
+            parts.id or TaskId.new(),
+            payload,
+            parts.run_at,
+            parts.limits,
+            parts.timeout,
+            self.codecs.mark | len(parts.metadata),
+        )
+
+    def stage_task(self, task: Task[Any]) -> Staged:
+        """Encode one task that says itself how it is to be run."""
+        refuse(task.status, task.attempts + task.deaths)
+        parts = read_parts(
+            id=task.id,
+            priority=task.priority,
+            run_at=task.run_at,
+            max_attempts=task.max_attempts,
+            max_deaths=task.max_deaths,
+            metadata=task.metadata,
+            keep_result=task.keep_result,
+            run_timeout=task.timeout,
+        )
+        return self.stage(task.args, parts)
+
+    # --- storing --------------------------------------------------------------------------------
+
+    def push(self, tasks: Sequence[Staged], terms: Terms) -> None:
+        """Store tasks in their order; those before an error are stored."""
+        done = 0
+        while done < len(tasks):
+            if len(tasks[done].payload) > COPY_LIMIT:
+                self._push_large(tasks[done], terms)
+                done += 1
+            else:
+                done += self._push_small(tasks, done, terms)
+
+    def _push_small(self, tasks: Sequence[Staged], start: int, terms: Terms) -> int:
+        batch = []
+        for task in tasks[start : start + BATCH]:
+            if len(task.payload) > COPY_LIMIT:
+                break
+            batch.append(task)
+        done = 0
+        me = self._me()
+        room = _Room(self, me, terms)
+        while done < len(batch):
+            accepted, code = self._accept(batch[done:] if done else batch, me.index)
+            done += accepted
+            if code != OK:
+                room.make(code, batch[done])
+        return done
+
+    def _accept(self, batch: Sequence[Staged], index: int) -> tuple[int, int]:
+        connection = self.connection
+        data = batch[0].payload if len(batch) == 1 else b"".join([task.payload for task in batch])
+        with connection.turn:
+            stage = connection.stage
+            at = offset = 0
+            for id_, payload, run_at, limits, timeout, parts in batch:
+                stage[at] = id_ >> 64
+                stage[at + 1] = id_ & _MASK
+                stage[at + 2] = offset
+                stage[at + 3] = len(payload)
+                stage[at + 4] = run_at
+                stage[at + 5] = limits
+                stage[at + 6] = timeout
+                stage[at + 7] = parts
+                at += S_WORDS
+                offset += len(payload)
+            code = connection.run(connection.accept.push, memoryview(data), len(batch), index, microseconds())
+            return connection.out[0], code
+
+    def _push_large(self, task: Staged, terms: Terms) -> None:
+        """Reserve a place, copy the payload without the lock, publish it."""
+        connection = self.connection
+        me = self._me()
+        room = _Room(self, me, terms)
+        blob = len(task.payload) > ARENA_LIMIT
+        while (code := self._reserve(task, blob, me.index)) != OK:
+            room.make(code, task)
+        slot, generation, block = self._reserved
+        try:
+            if blob:
+                connection.blobs.write(slot, generation, 0, task.payload)
+            else:
+                connection.arena_view(block, len(task.payload))[:] = task.payload
+            code = connection.call(connection.accept.publish, slot, generation, me.index, microseconds())
+        except BaseException:
+            connection.call(connection.accept.abandon, slot, generation, me.index)
+            raise
+        if code != OK:
+            connection.call(connection.accept.abandon, slot, generation, me.index)
+            raise self._refused(code, task)
+
+    def _reserve(self, task: Staged, blob: bool, index: int) -> int:
+        connection = self.connection
+        with connection.turn:
+            stage = connection.stage
+            words = (task.id >> 64, task.id & _MASK, 0, len(task.payload))
+            for at, word in enumerate((*words, task.run_at, task.limits, task.timeout, task.parts)):
+                stage[at] = word
+            code: int = connection.run(connection.accept.reserve, blob, index, microseconds())
+            self._reserved = tuple(connection.out[:3])
+            return code
+
+    def _refused(self, code: int, task: Staged) -> Exception:
+        if code == DUPLICATE:
+            return DuplicateTask(
+                f"queue {self.queue!r} has a task {TaskId(task.id)} already; it was stored before, or choose"
+                " another id"
+            )
+        if code == LOST:
+            return PushError(
+                f"queue {self.queue!r}: this process was taken for dead while it pushed task"
+                f" {TaskId(task.id)}; push it again"
+            )
+        return PushError(f"queue {self.queue!r} refused task {TaskId(task.id)} (code {code})")
+
+    def check_size(self, task: Staged) -> None:
+        """Raise `PushError` for a payload that this queue can never hold."""
+        size, settings = len(task.payload), self.connection.settings
+        accept = self.connection.accept
+        if size > ARENA_LIMIT:
+            limit, name = accept.payload_blob_bytes, "blob_bytes"
+        else:
+            limit, name = accept.payload_blocks * 256, "arena_bytes"
+        if size > limit:
+            raise PushError(
+                f"queue {self.queue!r}: a payload of {size} bytes is over the limit of {limit} bytes"
+                f" ({name}={getattr(settings, name)}, less what is kept for results); pass a path instead, or"
+                f" make the queue with a larger {name}="
+            )
+
+
+class _Room:
+    """What one push does to get room, and for how long it waits for it."""
+
+    def __init__(self, pusher: Pusher, me: Participant, terms: Terms) -> None:
+        self._pusher, self._me, self._terms = pusher, me, terms
+        self._connection = pusher.connection
+        self._started = time.monotonic()
+        self._seen: int | None = None
+
+    def make(self, code: int, task: Staged) -> None:
+        """Make room, or wait for it, after the queue answered ``code``; return to try again."""
+        connection = self._connection
+        if code == NEED_SLOTS:
+            connection.grow_slots()
+        elif code == NEED_ARENA:
+            if not connection.grow_arena():
+                self._give_way(task)
+        elif code in (FULL, NO_BYTES):
+            self._pusher.check_size(task)
+            self._give_way(task)
+        else:
+            raise self._pusher._refused(code, task)
+
+    def _give_way(self, task: Staged) -> None:
+        """Have fetched results give way, else wait: first say so, look again, then sleep."""
+        connection = self._connection
+        if connection.call(connection.accept.make_room, BATCH):
+            return
+        if self._seen is None:
+            self._seen = connection.call(connection.accept.wait_for_space, self._me.index)
+            return
+        if connection.call(connection.collect.waits_for_itself, self._me.index):
+            raise QueueFull(
+                f"queue {self._pusher.queue!r} is full of results that this process has not fetched"
+                f" ({self._used()}); fetch while pushing, raise capacity=, or push with keep_result=False"
+            )
+        left = TICK
+        if self._terms.until is not None:
+            left = self._terms.until - time.monotonic()
+            if left <= 0:
+                raise self._full()
+        self._me.sleep(self._seen, left)
+        self._seen = None
+        housekeep(connection)
+
+    def _used(self) -> str:
+        connection = self._connection
+        used = connection.core.capacity - connection.words[COUNTS + ST_FREE]
+        return f"{used} tasks of capacity {connection.core.capacity}"
+
+    def _full(self) -> QueueFull:
+        waited = time.monotonic() - self._started
+        how = f"waited {waited:.1f} s" if self._terms.until else "was not to wait"
+        return QueueFull(
+            f"queue {self._pusher.queue!r} is full ({self._used()}); {how};"
+            " raise capacity= or blob_bytes=, or add workers"
+        )
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+class _Parts(NamedTuple):
+    id: int
+    run_at: int
+    limits: int
+    timeout: int
+    metadata: bytes
+
+
+def read_parts(
+    *,
+    id: TaskId | str | None = None,
+    priority: int = 0,
+    run_at: float = 0.0,
+    max_attempts: int = 1,
+    max_deaths: int = 2,
+    metadata: Any = None,
+    keep_result: bool = True,
+    run_timeout: float | None = None,
+) -> _Parts:
+    """Check the parts that a push was given.
+
+    Raises:
+        ValueError: one is out of bounds.
+        CodecError: the metadata is no plain mapping.
+    """
+    if run_timeout is not None and not 0 < run_timeout < 1e9:
+        raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
+    encoded = metadata_bytes(metadata) if metadata else b""
+    if len(encoded) > _LARGEST_METADATA:
+        raise CodecError(f"metadata of {len(encoded)} bytes is over the limit of {_LARGEST_METADATA}")
+    return _Parts(
+        TaskId.parse(id) if id is not None else 0,
+        moment_word(run_at),
+        limits_word(max_attempts, max_deaths, priority, keep_result, id is not None),
+        round(run_timeout * 1e6) if run_timeout else 0,
+        encoded,
+    )
+
+
+DEFAULTS = read_parts()
+
+
+def chunks(source: Iterable[Any], size: int) -> Iterable[list[Any]]:
+    """Lists of up to ``size`` items."""
+    batch: list[Any] = []
+    for item in source:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,419 @@
+"""`MemoryStorage`: a queue in shared memory, by its name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from ...backend import WorkerExit, WorkerLease
+from ...codec import Codec
+from ...codecs import get_codec
+from ...errors import QueueClosed, QueueInUse, StorageError
+from ...expose import Filter, Page, QueueInfo, RunningWorker
+from ...layer import Layer, acknowledge
+from ...result import TaskResult
+from ...status import Status
+from ...task import Queue, Task, TaskId
+from .connection import Connection, microseconds
+from .layout import ROLE_CLIENT
+from .leasing import MemoryLease, MemoryStream
+from .listing import list_tasks, list_workers, queue_info
+from .namespace import base_directory, queue_names
+from .participant import Participant, reclaim_dead, sweep_blobs
+from .parts import Codecs, status_of
+from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
+from .reading import Reader
+from .settings import Wishes
+from .waiting import Inbox, MemoryCompletions
+
+__all__ = ["MemoryStorage"]
+
+_CAPABILITIES = frozenset(
+    [
+        "Backend",
+        "ConfigExt",
+        "FetchById",
+        "ListQueues",
+        "ListTasks",
+        "ListWorkers",
+        "RegisterWorker",
+        "ResumeAbandoned",
+        "TaskSink",
+        "Vacuum",
+        "WaitForCompletion",
+    ]
+)
+
+
+class MemoryStorage:
+    """A queue in shared memory that every process of the user can attach to by name.
+
+    Made when it does not exist. It stays when all who are attached leave, until `destroy`,
+    ``ipcq gc`` or a reboot. Threads may share one object; a forked child attaches anew when it
+    uses it first; a pickled one opens the same queue where it is unpickled.
+
+    Args:
+        name: see `Queue`.
+        capacity: tasks it holds (default 65,536); memory is committed as it is used.
+        arena_bytes: room for payloads and results up to 256 KiB (default 32 MiB).
+        blob_bytes: most that larger ones may take (default: half of the file system).
+        result_ttl: seconds that a result nobody fetched is kept (default 1 hour).
+        codec: a codec or its name (default ``msgpack``); the queue remembers it.
+        ephemeral: ``ipcq gc`` may remove it, unfinished tasks too, once nobody is attached.
+        create: False raises `QueueNotFound` instead of making it.
+
+    Raises:
+        ValueError: the name or a setting is out of bounds.
+        ConfigMismatch: it exists with another value of a setting.
+        QueueNotFound, CorruptQueue, VersionMismatch, UnsafeDirectory, QueueFull, StorageError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        capacity: int | None = None,
+        arena_bytes: int | None = None,
+        blob_bytes: int | None = None,
+        result_ttl: float | None = None,
+        codec: str | Codec | None = None,
+        ephemeral: bool = False,
+        create: bool = True,
+    ) -> None:
+        own = get_codec(codec) if codec is not None else None
+        wishes = Wishes(
+            capacity, arena_bytes, blob_bytes, result_ttl, own.name if own else None, ephemeral or None
+        )
+        self._open(Queue(name), own, wishes, create, base_directory())
+
+    def _open(self, queue: Queue, own: Codec | None, wishes: Wishes, create: bool, base: str) -> None:
+        self._queue, self._own, self._base = queue, own, base
+        self._mutex = threading.RLock()
+        self._client: Participant | None = None
+        self._closed = False
+        connection = self._connection = Connection(queue, wishes, create=create, base=base)
+        self._pid = os.getpid()
+        try:
+            self._codecs = Codecs(own or get_codec(connection.settings.codec))
+            self._reader = Reader(connection, queue, self._codecs)
+            self._pusher = Pusher(connection, queue, self._codecs, self._me)
+            self._inbox = Inbox(self._reader, self._me)
+            if reclaim_dead(connection, ()):
+                sweep_blobs(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<MemoryStorage {self._queue!r} [closed]>"
+        stats = queue_info(self._connection).stats
+        shown = ", ".join(f"{int(s.value)} {s.title.partition('_')[0].lower()}" for s in stats if s.value)
+        return f"<MemoryStorage {self._queue!r} [{shown or 'empty'}]>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (str(self._queue), self._own, self._base)
+
+    def __enter__(self) -> MemoryStorage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- this process's hold on it --------------------------------------------------------------
+
+    def _attached(self) -> Connection:
+        """The connection; made anew in a forked child, which has none of its parent's locks."""
+        if self._pid != os.getpid():
+            self._open(self._queue, self._own, Wishes(), False, self._base)
+        if self._closed:
+            raise QueueClosed(f"queue {self._queue!r}: this handle was closed; open it again")
+        return self._connection
+
+    def _me(self) -> Participant:
+        """This handle's row, taken when it is needed first."""
+        me = self._client
+        if me is None:
+            with self._mutex:
+                me = self._client
+                if me is None:
+                    me = self._client = Participant(self._attached(), ROLE_CLIENT)
+        return me
+
+    def close(self) -> None:
+        """Detach. Results that this handle did not fetch stay, for whoever has their ids."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pid != os.getpid():
+            return  # a forked child has nothing to give back
+        try:
+            if self._client is not None:
+                self._client.close()
+        except StorageError:  # damaged: whatever it had is found by the next one
+            pass
+        except QueueClosed:
+            pass
+        finally:
+            self._connection.close()
+
+    def destroy(self, *, force: bool = False) -> None:
+        """Remove the queue with all its tasks, and close this handle.
+
+        Args:
+            force: though others are attached; their next call raises `QueueClosed`.
+
+        Raises:
+            QueueInUse: others are attached.
+        """
+        connection = self._attached()
+        lock = connection.lock
+        if force:
+            connection.destroy()
+        elif lock.try_exclusive():
+            try:
+                connection.destroy()
+            finally:
+                lock.unexclusive()
+        else:
+            raise QueueInUse(
+                f"queue {self._queue!r} has other processes or handles attached; close those, or"
+                " destroy(force=True)"
+            )
+        self.close()
+
+    # --- ConfigExt ------------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> Queue:
+        """The queue's name."""
+        return self._queue
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings in force, read from the queue itself."""
+        return self._connection.settings.as_mapping()
+
+    def capabilities(self) -> frozenset[str]:
+        """Names of the Protocols that this backend fulfils."""
+        return _CAPABILITIES
+
+    # --- TaskSink -------------------------------------------------------------------------------
+
+    def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
+        """Store one task and return its id."""
+        self._attached()
+        staged = self._pusher.stage(args, read_parts(**parts) if parts else DEFAULTS)
+        self._pusher.push((staged,), Terms.of(timeout, block))
+        return TaskId(staged.id)
+
+    def push_bulk(
+        self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
+    ) -> list[TaskId]:
+        """Encode all first (if one fails, none is pushed), then store them in order."""
+        self._attached()
+        stage, read = self._pusher.stage, _once(parts)
+        return self._store([stage(args, read) for args in iterable], Terms.of(timeout, block))
+
+    def push_stream(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch: int = BATCH,
+        timeout: float | None = None,
+        block: bool = True,
+        **parts: Any,
+    ) -> Any:
+        """Store what ``source`` yields, ``batch`` tasks at a time, in bounded memory."""
+        self._attached()
+        if batch < 1:
+            raise ValueError(f"batch must be 1 or more, not {batch!r}")
+        if isinstance(source, AsyncIterable):
+            return self._push_async(source, batch, timeout, block, parts)
+        count = 0
+        for part in chunks(source, batch):
+            count += len(self.push_bulk(part, timeout=timeout, block=block, **parts))
+        return count
+
+    async def _push_async(
+        self, source: AsyncIterable[Any], batch: int, timeout: float | None, block: bool, parts: Any
+    ) -> int:
+        import asyncio
+
+        count = 0
+        part: list[Any] = []
+
+        def flush() -> Awaitable[list[TaskId]]:
+            return asyncio.to_thread(self.push_bulk, part, timeout=timeout, block=block, **parts)
+
+        async for args in source:
+            part.append(args)
+            if len(part) >= batch:
+                count += len(await flush())
+                part = []
+        return count + (len(await flush()) if part else 0)
+
+    def push_task(self, task: Task[Any], *, timeout: float | None = None, block: bool = True) -> TaskId:
+        """Store one task with its own parts; only a PENDING task without attempts is accepted."""
+        return self.push_all((task,), timeout=timeout, block=block)[0]
+
+    def push_all(
+        self, tasks: Iterable[Task[Any]], *, timeout: float | None = None, block: bool = True
+    ) -> list[TaskId]:
+        """Store many tasks with their own parts, in order; all are encoded first."""
+        self._attached()
+        return self._store([self._pusher.stage_task(task) for task in tasks], Terms.of(timeout, block))
+
+    def _store(self, staged: list[Staged], terms: Terms) -> list[TaskId]:
+        self._pusher.push(staged, terms)
+        return [TaskId(each.id) for each in staged]
+
+    # --- Backend --------------------------------------------------------------------------------
+
+    def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> MemoryLease:
+        """Enter a worker; `WorkerExists` while another with this id provably lives."""
+        self._attached()
+        return MemoryLease(self._reader, worker_id, layers)
+
+    def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> MemoryStream:
+        """Tasks for one worker; an id is registered for the stream's life."""
+        if prefetch < 1:
+            raise ValueError(f"prefetch must be 1 or more, not {prefetch!r}")
+        if isinstance(worker, str):
+            return MemoryStream(self.register_worker(worker), prefetch, owned=True)
+        if not isinstance(worker, MemoryLease):
+            raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
+        return MemoryStream(worker, prefetch, owned=False)
+
+    def heartbeat(self, worker: WorkerLease) -> None:
+        """The same as ``worker.heartbeat()``."""
+        worker.heartbeat()
+
+    def middleware(self) -> Layer:
+        """The outermost layer: stores what a run gave, whatever the layers inside it do."""
+        return acknowledge
+
+    def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
+        """Return the tasks of dead owners to the queue, and tell which."""
+        connection = self._attached()
+        back = reclaim_dead(connection, exits)
+        if back:
+            sweep_blobs(connection)
+        return back
+
+    # --- FetchById, WaitForCompletion -----------------------------------------------------------
+
+    def fetch_by_id(self, task_id: TaskId | str) -> Task[Any] | None:
+        """The task in whatever status, or None."""
+        self._attached()
+        return self._reader.task_by_id(TaskId.parse(task_id))
+
+    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> MemoryCompletions:
+        """Results in completion order, each id once."""
+        self._attached()
+        return MemoryCompletions(self._inbox, ids, timeout)
+
+    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+        """The result of one task."""
+        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+
+    def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
+        """The status of each id; unknown ones are left out."""
+        self._attached()
+        wanted = list(ids)
+        found = self._inbox.look_up(wanted)
+        return {task_id: status_of(place[1]) for task_id, place in zip(wanted, found, strict=True) if place}
+
+    # --- Vacuum ---------------------------------------------------------------------------------
+
+    def vacuum(
+        self, *, older_than: float = 0, statuses: Iterable[Status] = (Status.DONE, Status.KILLED)
+    ) -> int:
+        """Remove finished tasks of ``statuses`` that ended ``older_than`` seconds ago or earlier."""
+        connection = self._attached()
+        wanted = frozenset(statuses)
+        if not wanted <= {Status.DONE, Status.KILLED}:
+            raise ValueError("vacuum removes DONE and KILLED tasks only: the others are owed a run")
+        before = microseconds() - max(0, round(older_than * 1e6))
+        removed: int = 0
+        start: int = 0
+        while True:
+            with connection.turn:
+                removed += connection.run(
+                    connection.collect.vacuum, start, before, Status.DONE in wanted, Status.KILLED in wanted
+                )
+                start = connection.out[0]
+            if not start:
+                break
+        reclaim_dead(connection, ())
+        sweep_blobs(connection)
+        return removed
+
+    # --- what can be seen -----------------------------------------------------------------------
+
+    def list_tasks(self, queue: str | None = None, filter: Filter | None = None) -> Page[Task[Any]]:
+        """One page of tasks, newest first; an undecodable payload does not fail the call."""
+        with self._other(queue) as storage:
+            return list_tasks(storage._reader, filter or Filter())
+
+    def list_workers(self, queue: str | None = None) -> list[RunningWorker]:
+        """The workers of ``queue`` (None: of this one), by start."""
+        with self._other(queue) as storage:
+            return list_workers(storage._connection)
+
+    def list_all_workers(self) -> list[RunningWorker]:
+        """The workers of every queue of the namespace."""
+        return [worker for storage in self._each() for worker in list_workers(storage._connection)]
+
+    def list_queues(self) -> list[QueueInfo]:
+        """All queues of the namespace, by name."""
+        return [queue_info(storage._connection) for storage in self._each()]
+
+    def _other(self, queue: str | None) -> _Borrowed:
+        self._attached()
+        if queue is None or queue == self._queue:
+            return _Borrowed(self, False)
+        return _Borrowed(_reopen(queue, None, self._base), True)
+
+    def _each(self) -> Iterable[MemoryStorage]:
+        """Every queue of the namespace that can be opened, one after the other."""
+        for name in queue_names(self._base):
+            try:
+                with self._other(name) as storage:
+                    yield storage
+            except StorageError:
+                continue  # removed, or damaged: what can be seen of it is nothing
+
+
+class _Borrowed:
+    """A storage that is closed at the end of a ``with``, or not."""
+
+    def __init__(self, storage: MemoryStorage, closes: bool) -> None:
+        self._storage = storage
+        self._closes = closes
+
+    def __enter__(self) -> MemoryStorage:
+        return self._storage
+
+    def __exit__(self, *_: object) -> None:
+        if self._closes:
+            self._storage.close()
+
+
+def _reopen(name: str, own: Codec | None, base: str) -> MemoryStorage:
+    """Attach to an existing queue in a known place."""
+    storage = MemoryStorage.__new__(MemoryStorage)
+    storage._open(Queue(name), own, Wishes(), False, base)
+    return storage
+
+
+def _once(parts: Mapping[str, Any]) -> Any:
+    """The parts of a bulk, which are the same for all its tasks: an id cannot be."""
+    if "id" in parts:
+        raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
+    return read_parts(**parts) if parts else DEFAULTS

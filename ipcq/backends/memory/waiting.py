@@ -1,0 +1,327 @@
+"""Waiting for results: one inbox for each handle, shared by all who wait in its process.
+
+Finished tasks that this handle pushed come into its row's inbox, in shared memory. Whoever waits
+first empties it for all (the others sleep on a condition), and hands each result to those who
+asked for it. A task that somebody else pushed is looked up by its id whenever anything finishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ...errors import ResultExpired, WaitTimeout
+from ...result import TaskResult
+from ...task import TaskId
+from .connection import Connection
+from .layout import M_SUBMITTER, META_WORDS, OK, P_GEN, REMOVED, ST_PENDING, STATUS_MASK
+from .participant import TICK, Participant, housekeep
+from .parts import Slot
+from .reading import Reader, not_found
+from .slots import finished
+
+__all__ = ["Inbox", "MemoryCompletions"]
+
+_BATCH = 200  # results fetched in one hold of the lock
+_LOOKUP = 400  # ids looked up in one
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Inbox:
+    """Fetches results for everybody in this process who waits on one handle."""
+
+    def __init__(self, reader: Reader, me: Callable[[], Participant]) -> None:
+        """
+        Args:
+            me: the participant whose inbox this is.
+        """
+        self.reader = reader
+        self.connection: Connection = reader.connection
+        self._me = me
+        self._changed = threading.Condition()
+        self._pulling = False
+        self._waiting: dict[int, list[MemoryCompletions]] = {}
+        self._foreign: set[int] = set()
+        self._removed = 0
+
+    def __repr__(self) -> str:
+        return f"<Inbox of {self.reader.queue!r} [{len(self._waiting)} awaited]>"
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def ask(self, who: MemoryCompletions, ids: Iterable[TaskId]) -> None:
+        """Have the results of ``ids`` handed to ``who``; `TaskNotFound` asks for none of them."""
+        wanted = list(ids)
+        me = self._me()
+        self._removed = self._removed or self.connection.words[REMOVED]
+        found = self.look_up(wanted)
+        for task_id, place in zip(wanted, found, strict=True):
+            if place is None:
+                raise not_found(self.reader.queue, task_id)
+        with self._changed:
+            for task_id in wanted:
+                self._waiting.setdefault(task_id, []).append(who)
+        self._sort_in([(i, f) for i, f in zip(wanted, found, strict=True) if f is not None], me)
+
+    def _sort_in(self, found: list[tuple[TaskId, tuple[int, int]]], me: Participant) -> None:
+        """Fetch what is finished already; note what others pushed."""
+        done = [(slot, word) for _, (slot, word) in found if finished(word)]
+        if done:
+            self._fetch(done)
+        mark = (self.connection.words[me.row + P_GEN] & 0xFFFF_FFFF) << 16 | me.index + 1
+        core, words = self.connection.core, self.connection.words
+        foreign = {
+            int(task_id)
+            for task_id, (slot, word) in found
+            if not finished(word) and words[core.meta_at + slot * META_WORDS + M_SUBMITTER] != mark
+        }
+        if foreign:
+            with self._changed:
+                self._foreign |= foreign
+            self._look_again()  # it may have finished before anybody watched
+
+    def forget(self, who: MemoryCompletions, ids: Iterable[int]) -> None:
+        """``who`` does not wait for these any more."""
+        with self._changed:
+            for task_id in ids:
+                askers = self._waiting.get(task_id, [])
+                if who in askers:
+                    askers.remove(who)
+                if not askers:
+                    self._waiting.pop(task_id, None)
+                    self._foreign.discard(task_id)
+
+    def look_up(self, ids: list[TaskId]) -> list[tuple[int, int] | None]:
+        """Slot and state word of each id; None for one that is not there."""
+        found: list[tuple[int, int] | None] = []
+        connection = self.connection
+        for start in range(0, len(ids), _LOOKUP):
+            part = ids[start : start + _LOOKUP]
+            with connection.turn:
+                stage, out = connection.stage, connection.out
+                for n, task_id in enumerate(part):
+                    stage[2 * n] = task_id >> 64
+                    stage[2 * n + 1] = task_id & _MASK
+                connection.run(connection.collect.find_many, len(part))
+                for n in range(len(part)):
+                    place, word = out[2 * n], out[2 * n + 1]
+                    there = place and word & STATUS_MASK >= ST_PENDING
+                    found.append((place - 1, word) if there else None)
+        return found
+
+    # --- fetching -------------------------------------------------------------------------------
+
+    def await_change(self, is_over: Callable[[], bool], timeout: float) -> None:
+        """Fetch what is there; else wait until something is, `is_over`, or ``timeout`` s passed."""
+        until = time.monotonic() + timeout
+        while not is_over():
+            with self._changed:
+                if self._pulling:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        return
+                    self._changed.wait(min(left, TICK))
+                    continue
+                self._pulling = True
+            try:
+                if not self._pull(is_over, until):
+                    return
+            finally:
+                with self._changed:
+                    self._pulling = False
+                    self._changed.notify_all()
+
+    def _pull(self, is_over: Callable[[], bool], until: float) -> bool:
+        """Empty the inbox until somebody's wait `is_over`; False when the time is."""
+        me = self._me()
+        while True:
+            seen = self._empty(me)
+            if is_over():
+                return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            if seen < 0 or self._look_at_others(me):
+                continue
+            me.sleep(seen, left)
+            housekeep(self.connection)
+
+    def _empty(self, me: Participant) -> int:
+        """Fetch all that is in the inbox; the wake word to sleep on, -1 when there may be more."""
+        connection = self.connection
+        with connection.turn:
+            out = connection.out
+            count = connection.run(connection.collect.inbox, me.index, _BATCH)
+            if not count:
+                return out[0]
+            places = [(out[2 * n], out[2 * n + 1]) for n in range(count)]
+        self._fetch(places)
+        return -1
+
+    def _look_at_others(self, me: Participant) -> bool:
+        """Whether something changed about tasks that do not come into the inbox."""
+        connection = self.connection
+        if self._foreign:
+            connection.call(connection.collect.watch, me.index)
+            return self._look_again()
+        if connection.words[REMOVED] != self._removed:
+            return self._look_again()
+        return False
+
+    def _look_again(self) -> bool:
+        """Look up every id that may have changed unseen; whether anything had."""
+        removed = self.connection.words[REMOVED]
+        with self._changed:
+            all_of_them = removed != self._removed
+            ids = [TaskId(i) for i in (self._waiting if all_of_them else self._foreign)]
+        self._removed = removed
+        found = self.look_up(ids)
+        lost = [i for i, place in zip(ids, found, strict=True) if place is None]
+        done = [place for place in found if place is not None and finished(place[1])]
+        for task_id in lost:
+            self._hand_out(task_id, None)
+        if done:
+            self._fetch(done)
+        return bool(lost or done)
+
+    def _fetch(self, places: list[tuple[int, int]]) -> None:
+        """Read results, then commit that they were fetched (or noticed, if nobody here asked)."""
+        for start in range(0, len(places), _BATCH):
+            self._fetch_batch(places[start : start + _BATCH])
+
+    def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
+        connection, reader, waiting = self.connection, self.reader, self._waiting
+        read: list[tuple[Slot, TaskResult[Any] | None]] = []
+        for number, word in places:
+            slot = reader.slot(number)
+            slot = slot._replace(word=word)
+            read.append((slot, reader.result(slot) if slot.id in waiting else None))
+        with connection.turn:
+            stage, out = connection.stage, connection.out
+            for n, (slot, result) in enumerate(read):
+                stage[3 * n] = slot.number
+                stage[3 * n + 1] = slot.word
+                stage[3 * n + 2] = result is not None
+            connection.run(connection.collect.settle, len(read))
+            settled = [out[n] == OK for n in range(len(read))]
+        for (_, result), fine in zip(read, settled, strict=True):
+            if result is not None and fine:
+                self._hand_out(result.task_id, result)
+
+    def _hand_out(self, task_id: int, result: TaskResult[Any] | None) -> None:
+        with self._changed:
+            askers = self._waiting.pop(task_id, ())
+            self._foreign.discard(task_id)
+        for asker in askers:
+            asker._take_in(TaskId(task_id), result)
+
+    def wake(self) -> None:
+        """Make everybody who waits look whether their wait is over."""
+        with self._changed:
+            self._changed.notify_all()
+        self._me().rouse()
+
+
+class MemoryCompletions:
+    """Results in the order in which they came. Fulfils `Completions`."""
+
+    def __init__(self, inbox: Inbox, ids: Iterable[TaskId], timeout: float | None) -> None:
+        self._inbox = inbox
+        self._until = None if timeout is None else time.monotonic() + timeout
+        self._timeout = timeout
+        self._open: set[int] = set()
+        self._came: deque[tuple[TaskId, TaskResult[Any] | None]] = deque()
+        self._woken = False
+        self.add(ids)
+
+    def __repr__(self) -> str:
+        return f"<MemoryCompletions [{len(self._came)} ready, {len(self)} awaited]>"
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, ids: Iterable[TaskId]) -> None:
+        """Wait for these too."""
+        new = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._open]
+        self._open.update(new)
+        try:
+            if new:
+                self._inbox.ask(self, new)
+        except BaseException:
+            self._open.difference_update(new)
+            self._inbox.forget(self, new)
+            raise
+
+    def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
+        """All results that are there, waiting up to ``timeout`` seconds for the first."""
+        if not self._came and self._open:
+            until = None if timeout is None else time.monotonic() + timeout
+            while not self._is_over():
+                left = TICK if until is None else until - time.monotonic()
+                self._inbox.await_change(self._is_over, max(0.0, min(left, TICK)))
+                if left <= 0:
+                    break
+        self._woken = False
+        results = []
+        while self._came:
+            results.append(self._next())
+        return results
+
+    def wake(self) -> None:
+        """Make a `ready` that waits in another thread return."""
+        self._woken = True
+        self._inbox.wake()
+
+    def _is_over(self) -> bool:
+        return bool(self._came or self._woken or not self._open)
+
+    def _next(self) -> TaskResult[Any]:
+        task_id, result = self._came.popleft()
+        if result is None:
+            raise ResultExpired(
+                f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise"
+                " result_ttl="
+            )
+        return result
+
+    def _take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
+        self._came.append((task_id, result))
+        self._open.discard(task_id)
+
+    # --- iterating ------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[TaskResult[Any]]:
+        return self
+
+    def __next__(self) -> TaskResult[Any]:
+        while not self._came:
+            if not self._open:
+                raise StopIteration
+            left = TICK if self._until is None else self._until - time.monotonic()
+            if left <= 0:
+                count = len(self._open)
+                self.close()
+                raise WaitTimeout(
+                    f"waited {self._timeout:g} s; {count} of the tasks have not finished; they go on"
+                )
+            self._woken = False
+            self._inbox.await_change(self._is_over, min(left, TICK))
+        return self._next()
+
+    def __aiter__(self) -> MemoryCompletions:
+        return self
+
+    async def __anext__(self) -> TaskResult[Any]:
+        try:
+            return await asyncio.to_thread(self.__next__)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._inbox.forget(self, list(self._open))
+        self._open.clear()
