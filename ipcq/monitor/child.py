@@ -1,0 +1,100 @@
+"""What runs in a worker process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..errors import HandlerNotFound, QueueClosed, QueueNotFound
+from ..worker import Worker
+from .job import Job
+from .leash import Leash, end_with_parent
+from .messages import Demand, Failed, Ready, Worked
+
+__all__ = ["SupervisedWorker", "work"]
+
+_FINAL = (HandlerNotFound, QueueClosed, QueueNotFound, ImportError)
+_LONGEST_REASON = 1000  # characters of one line
+
+Initializer = Callable[..., object]
+
+
+class SupervisedWorker(Worker):
+    """A worker that reports to a Monitor, and is forced by it alone.
+
+    A service manager, or ``timeout``, sends SIGTERM to a whole group: to the workers, too, which
+    then hear it twice. So SIGTERM means the same however often it comes, until the Monitor said
+    through the link that it means to force.
+    """
+
+    link: Connection
+    urgent = False
+
+    def progressed(self) -> None:
+        """Tell the Monitor once that the worker is ready, and once that it works."""
+        if self.tasks < 2:
+            _tell(self.link, Worked() if self.tasks else Ready())
+
+    def signalled(self) -> None:
+        """Stop; give back what runs only if the Monitor says so."""
+        self.stop()
+        if self.urgent:
+            self._stop.force()
+
+    def obey(self, demand: Demand) -> None:
+        """Carry out a demand of the Monitor; from any thread."""
+        self.urgent = self.urgent or demand >= Demand.FORCE
+        _interrupt(demand)
+
+
+def work(
+    name: str, job: Job, link: Connection, monitor: int, initializer: Initializer | None, initargs: Any
+) -> None:
+    """Be a worker process until told to end; exit with 1 after an error, which the Monitor is told.
+
+    Args:
+        name: the worker's id.
+        link: to the Monitor.
+        monitor: its process id.
+        initializer: called first, with ``initargs``.
+    """
+    # A terminal's Ctrl-C reaches all processes; what it means to workers, their Monitor tells them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see Supervisor
+    end_with_parent()
+    try:
+        _run(name, job, link, monitor, initializer, initargs)
+    except BaseException as error:  # SystemExit too: a module without a __main__ guard
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _tell(link, Failed(reason[:_LONGEST_REASON], isinstance(error, _FINAL)))
+        sys.exit(1)
+
+
+def _run(
+    name: str, job: Job, link: Connection, monitor: int, initializer: Initializer | None, initargs: Any
+) -> None:
+    obey: Callable[[Demand], None] = _interrupt  # nothing runs yet: SIGTERM just ends the process
+    Leash(link, monitor, lambda demand: obey(demand))
+    if initializer is not None:
+        initializer(*initargs)  # before the handler is looked for: it may make that importable
+    backend, handler, layers = job.open()
+    worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch)
+    worker.link = link
+    obey = worker.obey
+    worker.run()
+    backend.close()
+
+
+def _interrupt(_demand: Demand) -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _tell(link: Connection, message: Ready | Worked | Failed) -> None:
+    try:
+        link.send(message)
+    except OSError:  # the Monitor is gone; the leash knows what to do then
+        pass

@@ -1,0 +1,73 @@
+"""What a worker process is given, as bytes that are made once and sent at each start."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..errors import HandlerNotFound, NotSupported
+from ..layer import Layer
+from ..worker.handler import Handler, check_handler
+from ..worker.worker import WorkerBackend
+
+__all__ = ["Job"]
+
+
+class Job(NamedTuple):
+    """A backend, a handler and its layers, pickled one by one so that an error can tell which it was.
+
+    Not pickled by multiprocessing with the process object: what fails there, on either side,
+    prints a traceback and tells the Monitor nothing.
+    """
+
+    backend: bytes
+    handler: bytes
+    layers: bytes
+    prefetch: int
+
+    @classmethod
+    def pack(
+        cls, backend: WorkerBackend, handler: Handler | str, layers: Iterable[Layer], prefetch: int
+    ) -> Job:
+        """Make the bytes.
+
+        Raises:
+            HandlerNotFound: the handler or a layer has no place where another process finds it.
+            NotSupported: the backend cannot be opened by another process.
+        """
+        check_handler(handler)
+        try:
+            storage = pickle.dumps(backend)
+        except Exception as error:
+            raise NotSupported("use from another process (pickle)", backend) from error
+        return cls(storage, _findable("handler", handler), _findable("layers", tuple(layers)), prefetch)
+
+    def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...]]:
+        """Open the backend and find the functions, in the worker process.
+
+        Raises:
+            HandlerNotFound: the process that packed them has them, this one has not.
+        """
+        handler, layers = _found("handler", self.handler), _found("layers", self.layers)
+        return pickle.loads(self.backend), handler, layers
+
+
+def _findable(what: str, value: object) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        raise HandlerNotFound(
+            f"{what} {value!r} cannot be sent to worker processes ({error});"
+            " define functions at the top level of a module, or name the handler 'module:function'"
+        ) from error
+
+
+def _found(what: str, data: bytes) -> Any:
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        raise HandlerNotFound(
+            f"{what} not found in a worker process ({type(error).__name__}: {error});"
+            " put it in a module that can be imported there"
+        ) from error

@@ -1,0 +1,184 @@
+"""One worker process, as its Monitor sees it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from time import monotonic
+from typing import Any
+
+from ..backend import WorkerExit
+from .child import Initializer, work
+from .job import Job
+from .messages import Demand, Failed, Ready, Worked
+
+__all__ = ["Launcher", "WorkerProcess"]
+
+_UNKNOWN = 255  # what multiprocessing says, too, when somebody else took the exit code
+
+
+class WorkerProcess:
+    """A started worker process.
+
+    Attributes:
+        name: the worker's id.
+        ready: it was about to take tasks.
+        worked: it ran a task to the end.
+        failed: what it said about its end, if it said something.
+    """
+
+    def __init__(self, name: str, process: Any, link: Connection) -> None:
+        self.name = name
+        self.ready = False
+        self.worked = False
+        self.failed: Failed | None = None
+        self._process = process
+        self._link = link
+        self._linked = True
+        self._started = monotonic()
+        self._told = Demand.RUN
+        self.pid: int = process.pid
+        self.sentinel: int = process.sentinel
+
+    def __repr__(self) -> str:
+        state = "working" if self.worked else "ready" if self.ready else "starting"
+        return f"<WorkerProcess {self.name!r} {self.pid}: {state}>"
+
+    @property
+    def waitables(self) -> list[Any]:
+        """What becomes ready when something happens to it."""
+        return [self.sentinel, self._link] if self._linked else [self.sentinel]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its exit code is there; to be asked in the thread that started it."""
+        return self._process.exitcode is not None
+
+    @property
+    def lived(self) -> float:
+        """Seconds since it was started."""
+        return monotonic() - self._started
+
+    def listen(self) -> bool:
+        """Take in what it said; True when that is that it has just run its first task."""
+        before = self.worked
+        try:
+            while self._linked and self._link.poll():
+                self._hear(self._link.recv())
+        except (EOFError, OSError):
+            self._linked = False
+        return self.worked and not before
+
+    def _hear(self, message: Ready | Worked | Failed) -> None:
+        if isinstance(message, Failed):
+            self.failed = message
+        else:
+            self.ready = True
+            self.worked = isinstance(message, Worked)
+
+    def obey(self, demand: Demand) -> None:
+        """Pass on what is asked of all, each step once."""
+        while self._told < demand:
+            self._told = Demand(self._told + 1)
+            _ORDERS[self._told](self)
+
+    def bury(self) -> WorkerExit:
+        """Take in its last words and its exit code, and free what it held here."""
+        self._process.join()
+        self.listen()
+        self._link.close()
+        exitcode = self._process.exitcode
+        if exitcode is not None:
+            self._process.close()
+        return WorkerExit(self.pid, _UNKNOWN if exitcode is None else exitcode)
+
+    def _stop(self) -> None:
+        self._send(Demand.STOP)
+        # Beside the message, which waits until the main module was imported. The signal alone
+        # would not do: between the fork and its first steps, a child of the fork server ignores it.
+        self._process.terminate()
+
+    def _force(self) -> None:
+        self._send(Demand.FORCE)
+
+    def _send(self, demand: Demand) -> None:
+        try:
+            self._link.send(demand)
+        except OSError:  # it is ending
+            pass
+
+    def _kill(self) -> None:
+        self._process.kill()
+
+
+_ORDERS: dict[Demand, Callable[[WorkerProcess], None]] = {
+    Demand.STOP: WorkerProcess._stop,
+    Demand.FORCE: WorkerProcess._force,
+    Demand.KILL: WorkerProcess._kill,
+}
+
+
+class Launcher:
+    """Starts worker processes, all alike.
+
+    Args:
+        name: what the workers' ids begin with.
+        job: what they do.
+        start_method: of multiprocessing; None for the fork server on Linux, and spawn elsewhere.
+        initializer: called first in each process, with ``initargs``.
+    """
+
+    def __init__(
+        self, name: str, job: Job, start_method: str | None, initializer: Initializer | None, initargs: Any
+    ) -> None:
+        # fork copies locks that other threads hold; a fork server costs one start, then a few ms each.
+        self.method = start_method or ("forkserver" if sys.platform == "linux" else "spawn")
+        self.name = name
+        self._context: Any = multiprocessing.get_context(self.method)
+        self._job = job
+        self._initializer, self._initargs = initializer, initargs
+
+    def __repr__(self) -> str:
+        return f"<Launcher of {self.name!r} by {self.method}>"
+
+    def prepare(self) -> None:
+        """Get ready to start processes; to be called in the thread that will start them."""
+        if self.method == "forkserver":
+            # The list is the whole program's: add to it. Of no effect where the server runs already.
+            server = getattr(forkserver, "_forkserver", None)
+            modules = [m for m in getattr(server, "_preload_modules", ()) if m != _SERVER_MODULE]
+            self._context.set_forkserver_preload([*modules, _SERVER_MODULE])
+            forkserver.ensure_running()
+        else:
+            # What a process inherits: a Ctrl-C waits until the worker has said that it ignores it.
+            # Not through the fork server, which would pass it on to everybody else's processes.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+
+    def start(self, place: int) -> WorkerProcess:
+        """Start the worker of this place."""
+        name = f"{self.name}-{place}"
+        ours, theirs = self._context.Pipe()
+        try:
+            # Not daemonic: handlers may want processes of their own. So multiprocessing would wait
+            # for workers at the interpreter's exit; the Supervisor stops them before.
+            process = self._context.Process(
+                target=work,
+                args=(name, self._job, theirs, os.getpid(), self._initializer, self._initargs),
+                name=name,
+                daemon=False,
+            )
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return WorkerProcess(name, process, ours)
+
+
+_SERVER_MODULE = f"{__package__}.server"
