@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from .messages import Demand, Failed, Ready, Worked
 __all__ = ["SupervisedWorker", "work"]
 
 _FINAL = (HandlerNotFound, QueueClosed, QueueNotFound, ImportError)
+_STOPPED = 128 + signal.SIGTERM  # exit code, as shells count it
 _LONGEST_REASON = 1000  # characters of one line
 
 Initializer = Callable[..., object]
@@ -32,7 +34,7 @@ class SupervisedWorker(Worker):
     """
 
     link: Connection
-    urgent = False
+    urgent = False  # the next signal forces
 
     def progressed(self) -> None:
         """Tell the Monitor once that the worker is ready, and once that it works."""
@@ -44,11 +46,6 @@ class SupervisedWorker(Worker):
         self.stop()
         if self.urgent:
             self._stop.force()
-
-    def obey(self, demand: Demand) -> None:
-        """Carry out a demand of the Monitor; from any thread."""
-        self.urgent = self.urgent or demand >= Demand.FORCE
-        _interrupt(demand)
 
 
 def work(
@@ -77,20 +74,27 @@ def work(
 def _run(
     name: str, job: Job, link: Connection, monitor: int, initializer: Initializer | None, initargs: Any
 ) -> None:
-    obey: Callable[[Demand], None] = _interrupt  # nothing runs yet: SIGTERM just ends the process
-    Leash(link, monitor, lambda demand: obey(demand))
+    worker: SupervisedWorker | None = None
+
+    def signalled(*_: object) -> None:
+        if worker is None:
+            os._exit(_STOPPED)  # it holds nothing yet
+        worker.signalled()  # a moment before or after it runs, so nothing is cut off
+
+    def obey(demand: Demand) -> None:
+        if worker is not None:
+            worker.urgent = worker.urgent or demand >= Demand.FORCE
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, signalled)
+    Leash(link, monitor, obey)
     if initializer is not None:
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers = job.open()
     worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch)
     worker.link = link
-    obey = worker.obey
     worker.run()
     backend.close()
-
-
-def _interrupt(_demand: Demand) -> None:
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _tell(link: Connection, message: Ready | Worked | Failed) -> None:

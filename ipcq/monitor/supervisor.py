@@ -250,12 +250,14 @@ class Supervisor:
 
     def _clear(self) -> None:
         """Leave nothing behind, whatever happened."""
-        left = self._processes.copy()
-        for process in left.values():
-            process.obey(Demand.KILL)
-        if left:
-            self._bury(left)
-        atexit.unregister(self.stop)
-        bell, self._bell = self._bell, None
-        for end in bell or ():
-            end.close()
+        try:
+            left = self._processes.copy()
+            for process in left.values():
+                process.obey(Demand.KILL)
+            if left:
+                self._bury(left)
+        finally:
+            atexit.unregister(self.stop)
+            bell, self._bell = self._bell, None
+            for end in bell or ():
+                end.close()
