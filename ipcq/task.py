@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import urandom
 from time import time_ns
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import CodecError
 from .status import Status
@@ -96,8 +96,7 @@ class TaskId(int):
         return TaskId, (int(self),)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The right of one worker to finish one run of a task; void once the task was taken away.
 
     Attributes:
@@ -113,7 +112,7 @@ class Lease:
     owner: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Task(Generic[T]):
     """Arguments and the parts that say how and when to run them.
 
@@ -161,6 +160,13 @@ class Task(Generic[T]):
     lease: Lease | None = None
     _decode: Callable[[bytes | memoryview], Any] | None = None
     _args: Any = None
+
+    def __repr__(self) -> str:
+        owner = f", held by {self.lock_by!r}" if self.lock_by is not None else ""
+        return (
+            f"<Task {self.id} in {self.queue!r} [{self.status.name}, {self.attempts} of {self.max_attempts}"
+            f" attempts, {self.deaths} deaths{owner}]>"
+        )
 
     @classmethod
     def of(cls, args: T, **parts: Any) -> Task[T]:

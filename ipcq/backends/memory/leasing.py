@@ -52,6 +52,7 @@ class MemoryLease:
         self.codecs: Codecs = reader.codecs
         self.worker_id = worker_id
         self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers)
+        self.stream: MemoryStream | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self.me.closed else f"row {self.me.index}"
@@ -69,7 +70,8 @@ class MemoryLease:
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
         data = self.codecs.own.encode(value)
-        self._end(task, ST_DONE, self.codecs.mark | KIND_VALUE, data, 0)
+        if len(data) > COPY_LIMIT or not self._finish_small(task, data):
+            self._end(task, ST_DONE, self.codecs.mark | KIND_VALUE, data, 0)
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -109,6 +111,25 @@ class MemoryLease:
             pass  # destroyed meanwhile: nothing is left to give back
 
     # --- ending ---------------------------------------------------------------------------------
+
+    def _finish_small(self, task: Task[Any], data: bytes) -> bool:
+        """The common case in one hold of the lock, with the start of the task held next, if any."""
+        connection = self.connection
+        lease, stream = self._lease_of(task), self.stream
+        following = stream.held[0] if stream is not None and stream.held else None
+        with connection.turn:
+            code, started = connection.run(_end_and_start, connection, self, lease, data, following)
+        if code == LOST:
+            raise self._lost(task)
+        if following is not None and stream is not None and code == OK:
+            stream.held.popleft()
+            stream.ahead = following if started == OK else None
+        return bool(code == OK)
+
+    def _lost(self, task: Task[Any]) -> LeaseLost:
+        return LeaseLost(
+            f"task {task.id} was cancelled, or taken from worker {self.worker_id!r}; nothing was stored"
+        )
 
     def _end(
         self,
@@ -165,10 +186,7 @@ class MemoryLease:
             if code == OK:
                 return got
             if code == LOST:
-                raise LeaseLost(
-                    f"task {task.id} was cancelled, or taken from worker {self.worker_id!r}; nothing was"
-                    " stored"
-                )
+                raise self._lost(task)
             if not self._make_room(until):
                 status, kind, data = self._without_room(status, kind, data, error)
 
@@ -237,8 +255,41 @@ class MemoryLease:
         return True
 
 
+def _end_and_start(
+    connection: Connection,
+    worker: MemoryLease,
+    lease: Lease,
+    data: bytes,
+    following: tuple[int, int, int] | None,
+) -> tuple[int, int]:
+    """With the lock: RUNNING -> DONE for one task, QUEUED -> RUNNING for the one that is next."""
+    now = microseconds()
+    index = worker.me.index
+    code = connection.finish.end(
+        lease.slot,
+        lease.generation,
+        lease.epoch,
+        index,
+        ST_DONE,
+        worker.codecs.mark | KIND_VALUE,
+        memoryview(data),
+        len(data),
+        0,
+        now,
+    )
+    if code != OK or following is None:
+        return code, LOST
+    slot, gen, epoch = following
+    return code, connection.deliver.begin(slot, gen, epoch, index, now)
+
+
 class MemoryStream:
-    """Tasks for one worker. Fulfils `TaskStream`."""
+    """Tasks for one worker. Fulfils `TaskStream`.
+
+    Attributes:
+        held: slot, generation and epoch of tasks that are QUEUED for us.
+        ahead: one that is RUNNING already: started in the same step that ended the one before.
+    """
 
     def __init__(self, lease: MemoryLease, prefetch: int, *, owned: bool) -> None:
         """
@@ -250,12 +301,14 @@ class MemoryStream:
         self._reader = lease.reader
         self._prefetch = prefetch
         self._owned = owned
-        self._held: deque[tuple[int, int, int]] = deque()  # slot, generation, epoch: QUEUED for us
+        self.held: deque[tuple[int, int, int]] = deque()
+        self.ahead: tuple[int, int, int] | None = None
+        lease.stream = self
         self._woken = threading.Event()
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self._held)} held"
+        state = "closed" if self._closed else f"{len(self.held)} held"
         return f"<MemoryStream of {self._lease.worker_id!r} [{state}]>"
 
     def __iter__(self) -> Iterator[Task[Any] | None]:
@@ -264,8 +317,14 @@ class MemoryStream:
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
-        while self._held:
-            task = self._start(*self._held.popleft())
+        if self.ahead is not None:
+            slot, _, epoch = self.ahead
+            self.ahead = None
+            task = self._read(slot, epoch)
+            if task is not None:
+                return task
+        while self.held:
+            task = self._start(*self.held.popleft())
             if task is not None:
                 return task
         return self._take()
@@ -289,8 +348,10 @@ class MemoryStream:
         if self._closed:
             return
         self._closed = True
-        while self._held:
-            self._lease._return(*self._held.pop())
+        if self.ahead is not None:
+            self.held.append(self.ahead)
+        while self.held:
+            self._lease._return(*self.held.pop())
         if self._owned:
             self._lease.close()
 
@@ -333,7 +394,7 @@ class MemoryStream:
             state_at, words = connection.core.state_at, connection.words
             for n in range(1, count):
                 slot = out[2 * n]
-                self._held.append((slot, generation(words[state_at + slot]), out[2 * n + 1]))
+                self.held.append((slot, generation(words[state_at + slot]), out[2 * n + 1]))
         task = self._read(*first)
         return task, -1, 0
 

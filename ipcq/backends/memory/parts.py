@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...codec import Codec
@@ -47,12 +48,13 @@ from .layout import (
     STATUS_MASK,
 )
 from .slots import generation, owner
-from .words import Words
 
 __all__ = ["Codecs", "checksum", "error_of", "limits_word", "moment_word", "status_of", "task_of"]
 
 HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
 _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
+_STATUSES = tuple(Status)
+_HIGH = 0xFFFF_FFFF << 32
 _EXIT_BIAS = 1 << 31
 
 
@@ -118,7 +120,7 @@ def metadata_bytes(metadata: Mapping[str, Any]) -> bytes:
 
 def status_of(word: int) -> Status:
     """The status in a state word that is in use."""
-    return Status((word & STATUS_MASK) - ST_PENDING)
+    return _STATUSES[(word & STATUS_MASK) - ST_PENDING]
 
 
 class Slot(NamedTuple):
@@ -127,12 +129,12 @@ class Slot(NamedTuple):
     Attributes:
         number: which one.
         word: its state word.
-        meta: its metadata words.
+        meta: its metadata words, those before the inline bytes.
     """
 
     number: int
     word: int
-    meta: Words
+    meta: list[int]
 
     @property
     def id(self) -> TaskId:
@@ -145,59 +147,75 @@ def task_of(
 ) -> Task[Any]:
     """The task in a slot; its args are decoded when they are read."""
     meta, word = slot.meta, slot.word
-    limits = meta[M_LIMITS]
+    max_attempts, max_deaths, priority, keep = _limits(meta[M_LIMITS])
     parts = meta[M_PARTS]
-    cut = len(payload) - (parts & 0xFFFF_FFFF) if payload is not None else 0
-    held = owner(word) > 0
+    metadata: Mapping[str, Any] = {}
+    if payload is not None and parts & 0xFFFF_FFFF:
+        cut = len(payload) - (parts & 0xFFFF_FFFF)
+        metadata, payload = _metadata(payload[cut:]), payload[:cut]
+    held = owner(word)
     timeout = meta[M_TIMEOUT]
-    finished = word & STATUS_MASK in (ST_DONE, ST_KILLED)
+    status = word & STATUS_MASK
+    codec = codecs.own if parts & _HIGH == codecs.mark else _Other(codecs, parts >> 32)
     return Task(
         slot.id,
         queue,
-        status_of(word),
+        _STATUSES[status - ST_PENDING],
         (word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT,
         (word & DEATHS_MASK) >> DEATHS_SHIFT,
-        limits & MAX_ATTEMPTS,
-        limits >> L_DEATHS_SHIFT & MAX_DEATHS,
-        (limits >> L_LEVEL_SHIFT & LEVEL_COUNT - 1) + LOWEST_PRIORITY,
+        max_attempts,
+        max_deaths,
+        priority,
         meta[M_RUN_AT] / 1e6,
         timeout / 1e6 if timeout else None,
-        _metadata(payload, cut),
-        bool(limits & L_KEEP),
+        metadata,
+        keep,
         lock_by if held else None,
         meta[M_LOCK_AT] / 1e6 if held else None,
         meta[M_CREATED] / 1e6,
-        meta[M_DONE_AT] / 1e6 if finished else None,
-        _codec_name(codecs, parts >> 32),
-        payload[:cut] if payload is not None else None,
-        Lease(slot.number, generation(word), meta[M_EPOCH], owner(word) - 1) if held else None,
-        _decoder(codecs, parts >> 32),
+        meta[M_DONE_AT] / 1e6 if status == ST_DONE or status == ST_KILLED else None,
+        codec.name,
+        payload,
+        Lease(slot.number, generation(word), meta[M_EPOCH], held - 1) if held else None,
+        codec.decode,
     )
 
 
-def _metadata(payload: bytes | memoryview | None, cut: int) -> dict[str, Any]:
-    if payload is None or cut == len(payload):
-        return {}
+@lru_cache(maxsize=64)
+def _limits(word: int) -> tuple[int, int, int, bool]:
+    """The limits in their word; of thousands of tasks they are mostly the same."""
+    return (
+        word & MAX_ATTEMPTS,
+        word >> L_DEATHS_SHIFT & MAX_DEATHS,
+        (word >> L_LEVEL_SHIFT & LEVEL_COUNT - 1) + LOWEST_PRIORITY,
+        bool(word & L_KEEP),
+    )
+
+
+def _metadata(data: bytes | memoryview) -> dict[str, Any]:
     try:
-        found = _PLAIN.decode(payload[cut:])
+        found = _PLAIN.decode(data)
     except CodecError:  # a damaged payload must not make its task invisible
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _codec_name(codecs: Codecs, mark: int) -> str:
-    if mark << 32 == codecs.mark:
-        return codecs.own.name
-    try:
-        return codecs.find(mark).name
-    except CodecError:
-        return f"unknown ({mark:08x})"
+class _Other:
+    """The codec of a task that was not written with the queue's own; looked for when it is needed."""
 
+    def __init__(self, codecs: Codecs, mark: int) -> None:
+        self._codecs = codecs
+        self._mark = mark
 
-def _decoder(codecs: Codecs, mark: int) -> Callable[[bytes | memoryview], Any]:
-    if mark << 32 == codecs.mark:
-        return codecs.own.decode
-    return lambda data: codecs.find(mark).decode(data)
+    @property
+    def name(self) -> str:
+        try:
+            return self._codecs.find(self._mark).name
+        except CodecError:
+            return f"unknown ({self._mark:08x})"
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        return self._codecs.find(self._mark).decode(data)
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -59,9 +59,13 @@ class Reader:
 
     def slot(self, number: int) -> Slot:
         """A copy of a slot's words."""
-        at = (self._meta_at + number * META_WORDS) * 8
-        word = self._words[self._state_at + number]
-        return Slot(number, word, memoryview(bytes(self._control[at : at + META_WORDS * 8])).cast("Q"))
+        return self.slot_at(number, self._words[self._state_at + number])
+
+    def slot_at(self, number: int, word: int) -> Slot:
+        """A copy of a slot's metadata beside a state word that was read before."""
+        words = self._words
+        at = self._meta_at + number * META_WORDS
+        return Slot(number, word, words[at : at + M_INLINE].tolist())
 
     def unchanged(self, slot: Slot) -> bool:
         """Whether what was read from it since it was copied is that task's."""
@@ -134,16 +138,16 @@ class Reader:
 
     def result(self, slot: Slot) -> TaskResult[Any]:
         """The outcome in a finished slot; void unless `settle` agrees afterwards."""
-        kind = slot.meta[M_KIND]
+        task_id, kind = slot.id, slot.meta[M_KIND]
         data = self.result_bytes(slot)
         if slot.word & STATUS_MASK != ST_DONE:
-            return TaskResult(slot.id, Status.KILLED, None, error_of(kind, slot.word, data))
+            return TaskResult(task_id, Status.KILLED, None, error_of(kind, slot.word, data))
         if kind & 0xFF != KIND_VALUE or data is None:
-            return TaskResult(slot.id, Status.DONE, None, None)
+            return TaskResult(task_id, Status.DONE, None, None)
         try:
-            return TaskResult(slot.id, Status.DONE, self._decode(kind >> 32, data), None)
+            return TaskResult(task_id, Status.DONE, self._decode(kind >> 32, data), None)
         except CodecError as error:
-            return TaskResult(slot.id, Status.DONE, None, ErrorInfo.from_exception(error))
+            return TaskResult(task_id, Status.DONE, None, ErrorInfo.from_exception(error))
 
     def _decode(self, mark: int, data: bytes | memoryview) -> Any:
         codecs = self.codecs

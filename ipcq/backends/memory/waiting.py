@@ -182,8 +182,9 @@ class Inbox:
         found = self.look_up(ids)
         lost = [i for i, place in zip(ids, found, strict=True) if place is None]
         done = [place for place in found if place is not None and finished(place[1])]
-        for task_id in lost:
-            self._hand_out(task_id, None)
+        with self._changed:
+            for task_id in lost:
+                self._hand_out(task_id, None)
         if done:
             self._fetch(done)
         return bool(lost or done)
@@ -197,8 +198,7 @@ class Inbox:
         connection, reader, waiting = self.connection, self.reader, self._waiting
         read: list[tuple[Slot, TaskResult[Any] | None]] = []
         for number, word in places:
-            slot = reader.slot(number)
-            slot = slot._replace(word=word)
+            slot = reader.slot_at(number, word)
             read.append((slot, reader.result(slot) if slot.id in waiting else None))
         with connection.turn:
             stage, out = connection.stage, connection.out
@@ -208,16 +208,19 @@ class Inbox:
                 stage[3 * n + 2] = result is not None
             connection.run(connection.collect.settle, len(read))
             settled = [out[n] == OK for n in range(len(read))]
-        for (_, result), fine in zip(read, settled, strict=True):
-            if result is not None and fine:
+        came = [
+            result for (_, result), fine in zip(read, settled, strict=True) if result is not None and fine
+        ]
+        with self._changed:
+            for result in came:
                 self._hand_out(result.task_id, result)
 
-    def _hand_out(self, task_id: int, result: TaskResult[Any] | None) -> None:
-        with self._changed:
-            askers = self._waiting.pop(task_id, ())
+    def _hand_out(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
+        """Give a result to who asked for it; under `_changed`."""
+        if self._foreign:
             self._foreign.discard(task_id)
-        for asker in askers:
-            asker._take_in(TaskId(task_id), result)
+        for asker in self._waiting.pop(task_id, ()):
+            asker._take_in(task_id, result)
 
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over."""
