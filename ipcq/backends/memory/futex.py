@@ -13,7 +13,7 @@ import platform
 import sys
 import time
 
-__all__ = ["address_of", "wait", "wake"]
+__all__ = ["address_of", "can_spin", "wait", "wake"]
 
 _NUMBERS = {
     "x86_64": 202,
@@ -66,6 +66,7 @@ def wait(address: int, expected: int, timeout: float) -> None:
     if _call is None:
         _poll(address, expected, timeout)
         return
+    timeout = max(0.0, timeout)  # the kernel refuses less: the caller would spin
     seconds = int(timeout)
     limit = _Timespec(seconds, int((timeout - seconds) * 1e9))
     _call(_NUMBER, address + _LOW_HALF, _WAIT, expected & 0xFFFF_FFFF, ctypes.addressof(limit))
@@ -88,4 +89,6 @@ def _poll(address: int, expected: int, timeout: float) -> None:
 
 def can_spin() -> bool:
     """Whether a short busy wait can pay: with one CPU nobody else could run meanwhile."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) > 1
     return (os.cpu_count() or 1) > 1

@@ -6,8 +6,11 @@ in the same way.
 
 Why no interrupt can leave the lock taken: CPython looks for signals after a call returned and at
 backward jumps only. ``with mutex`` enters and leaves in one such step, the byte lock is taken
-inside the ``try``, giving it back is one call to C as the first step of ``finally``, and it does
-no harm when it was not taken.
+inside the ``try``, giving it back is the first call of ``finally``, one to C, and it does no harm
+when it was not taken.
+
+A signal handler or finalizer that uses the queue in the middle of a section of its own thread can
+neither wait for it nor run: it gets an error.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import CorruptQueue, QueueClosed, QueueStalled
+from ...errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
 from .layout import CLOSED, OP
 from .lockfile import QUEUE, LockFile
 from .words import Words
@@ -38,6 +41,9 @@ _GIVE_UP_AFTER = 60.0
 _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _UNLOCK = fcntl.LOCK_UN
 
+# What indices and values that no sound queue holds lead to.
+_DAMAGE = (IndexError, ValueError, ArithmeticError)
+
 
 class Guard:
     """Runs critical sections one at a time, across threads and processes."""
@@ -50,7 +56,6 @@ class Guard:
         """
         self.name = name
         self._lock = lock
-        self._mutex = lock.mutex
         self._words = words
         self._rebuild = rebuild
 
@@ -63,42 +68,56 @@ class Guard:
             CorruptQueue: damage that a rebuild does not repair.
         """
         lockf = fcntl.lockf
-        with self._mutex:
-            fd = self._lock.fd
-            if fd < 0:
-                raise QueueClosed(f"queue {self.name!r}: this handle was closed")
+        lock = self._lock
+        with lock.mutex:
+            fd = lock.fd
+            if fd < 0 or lock.inside:
+                raise self._unusable(fd)
+            lock.inside = True
             try:
                 try:
                     lockf(fd, _EXCLUSIVE, 1, QUEUE)
                 except OSError as error:
                     self._contend(error)
-                words = self._words
-                if words[CLOSED]:
-                    raise QueueClosed(f"queue {self.name!r} was destroyed; open it again to make a new one")
-                if words[OP]:
-                    self._rebuild()
-                try:
-                    return section(*args)
-                except (IndexError, ValueError):
-                    # An index or value that no sound queue holds: rebuilding quarantines it.
-                    return self._again(section, args)
+                return self._hold(section, args)
             finally:
+                lock.inside = False
                 lockf(fd, _UNLOCK, 1, QUEUE)
 
+    def _hold(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        words = self._words
+        if words[CLOSED]:
+            raise QueueClosed(f"queue {self.name!r} was destroyed; open it again to make a new one")
+        try:
+            if words[OP]:
+                self._rebuild()
+            return section(*args)
+        except _DAMAGE:
+            return self._again(section, args)
+
     def _again(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Rebuilding quarantines what is damaged; so try once more."""
         log.error("queue %r holds damaged words; rebuilding it", self.name)
         try:
             self._rebuild()
             return section(*args)
-        except (IndexError, ValueError) as error:
+        except _DAMAGE as error:
             raise CorruptQueue(
                 f"queue {self.name!r} is damaged beyond repair ({error}); remove it with: ipcq gc --force"
             ) from error
 
+    def _unusable(self, fd: int) -> Exception:
+        if fd < 0:
+            return QueueClosed(f"queue {self.name!r}: this handle was closed")
+        return StorageError(
+            f"queue {self.name!r} was used by a signal handler or finalizer in the middle of another call"
+            " to it; set a flag or an event there, and use the queue after that call"
+        )
+
     def _contend(self, first: OSError) -> None:
         """Take the byte lock that somebody else has."""
-        if first.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            raise QueueClosed(f"queue {self.name!r}: this handle was closed") from first
+        if first.errno not in (errno.EACCES, errno.EAGAIN):
+            raise StorageError(f"queue {self.name!r}: cannot lock it: {first.strerror}") from first
         fd = self._lock.fd
         for _ in range(_YIELDS):
             os.sched_yield()

@@ -35,11 +35,14 @@ class LockFile:
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self.fd = fd
-        self.mutex = threading.Lock()
+        self.mutex = threading.RLock()
         """For threads, which the kernel's locks do not tell apart."""
+        self.inside = False
+        """Whether the thread that has the mutex is in a critical section."""
         self.held: set[int] = set()
         self._uses = 0
         self._shares = 0
+        self._alone = False
         self._spare: list[int] = []
 
     def is_current(self) -> bool:
@@ -47,6 +50,8 @@ class LockFile:
         try:
             there = os.stat(self.path, follow_symlinks=False)
         except OSError:
+            return False
+        if self.fd < 0:
             return False
         here = os.fstat(self.fd)
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
@@ -61,7 +66,7 @@ class LockFile:
     def share(self) -> bool:
         """Take the shared lock of an attached process; False while somebody creates or destroys."""
         with _table_mutex:
-            if not self._shares and not self._try(fcntl.LOCK_SH, ATTACH):
+            if self._alone or not (self._shares or self._try(fcntl.LOCK_SH, ATTACH)):
                 return False
             self._shares += 1
             return True
@@ -69,22 +74,30 @@ class LockFile:
     def unshare(self) -> None:
         """Give up one `share`."""
         with _table_mutex:
-            self._shares -= 1
-            if not self._shares:
-                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, ATTACH)
+            self._shares = max(0, self._shares - 1)
+            if not (self._shares or self._alone):
+                self._unlock(ATTACH)
 
-    def try_exclusive(self) -> bool:
+    def try_exclusive(self, own: int = 1) -> bool:
         """Take the lock to create or destroy: only while nobody else is attached.
 
-        This process may hold one `share` itself, which `unexclusive` restores.
+        Args:
+            own: how often the caller itself holds a `share`, which `unexclusive` restores.
         """
         with _table_mutex:
-            return self._shares <= 1 and self._try(fcntl.LOCK_EX, ATTACH)
+            if self._alone or self._shares > own:
+                return False  # by another thread: the kernel would let this process have both
+            self._alone = self._try(fcntl.LOCK_EX, ATTACH)
+            return self._alone
 
     def unexclusive(self) -> None:
         """Go back to the shared lock, or to none."""
         with _table_mutex:
-            fcntl.lockf(self.fd, fcntl.LOCK_SH if self._shares else fcntl.LOCK_UN, 1, ATTACH)
+            self._alone = False
+            if not self._shares:
+                self._unlock(ATTACH)
+            elif self.fd >= 0:
+                fcntl.lockf(self.fd, fcntl.LOCK_SH, 1, ATTACH)
 
     # --- participants ---------------------------------------------------------------------------
 
@@ -100,41 +113,47 @@ class LockFile:
         """Give ``byte`` back."""
         with _table_mutex:
             self.held.discard(byte)
-            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
+            self._unlock(byte)
 
     def is_held(self, byte: int) -> bool:
         """Whether a live process has ``byte``; also true when the kernel does not answer."""
         if byte in self.held:
             return True
-        request = struct.pack(_FLOCK, *_flock_fields(fcntl.F_WRLCK, byte))
         try:
-            answer = struct.unpack(_FLOCK, fcntl.fcntl(self.fd, fcntl.F_GETLK, request))
-        except OSError:
+            return self._ask(byte)[0]
+        except (OSError, ValueError):  # ValueError: this handle was closed
             return True
-        kind = answer[3] if sys.platform == "darwin" else answer[0]
-        return bool(kind != fcntl.F_UNLCK)
 
     def holder(self, byte: int) -> int:
-        """Process id of who has ``byte``; 0 for nobody, this process or another pid namespace."""
+        """Process id of who has ``byte``; 0 for nobody, this process, another pid namespace, or unknown."""
+        try:
+            taken, pid = self._ask(byte)
+        except (OSError, ValueError):
+            return 0
+        return pid if taken else 0
+
+    def _ask(self, byte: int) -> tuple[bool, int]:
         request = struct.pack(_FLOCK, *_flock_fields(fcntl.F_WRLCK, byte))
         answer = struct.unpack(_FLOCK, fcntl.fcntl(self.fd, fcntl.F_GETLK, request))
         kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
-        return 0 if kind == fcntl.F_UNLCK else int(pid)
+        return kind != fcntl.F_UNLCK, int(pid)
 
     def reassert(self) -> set[int]:
         """Take again what foreign code lost by opening and closing the file in this process.
 
         Returns:
-            The bytes that somebody else has by now.
+            The bytes that somebody else has by now; `ATTACH` among them while the queue is removed.
         """
         with _table_mutex:
-            if self._shares:
-                self._try(fcntl.LOCK_SH, ATTACH)
             lost = {byte for byte in self.held if not self._try(fcntl.LOCK_EX, byte)}
             self.held -= lost
-            return lost
+            kind = fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH
+            attached = self._alone or self._shares
+            return lost | {ATTACH} if attached and not self._try(kind, ATTACH) else lost
 
     def _try(self, kind: int, byte: int) -> bool:
+        if self.fd < 0:
+            raise StorageError(f"cannot lock {self.path}: this handle on it was closed; open the queue again")
         try:
             fcntl.lockf(self.fd, kind | fcntl.LOCK_NB, 1, byte)
         except OSError as error:
@@ -143,15 +162,34 @@ class LockFile:
             raise StorageError(f"cannot lock {self.path}: {error.strerror}") from error
         return True
 
+    def _unlock(self, byte: int) -> None:
+        if self.fd >= 0:  # else nothing is locked: closed, or inherited by a fork
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
+
     def release(self) -> None:
-        """End one use; the last one closes the file and so drops every lock."""
-        with _table_mutex:
+        """End one use; the last one closes the file and so drops every lock.
+
+        With the mutex: another thread may be in a critical section, and closing would end that.
+        """
+        with self.mutex, _table_mutex:
             self._uses -= 1
             if self._uses == 0:
                 _forget(self)
-                for fd in (self.fd, *self._spare):
-                    os.close(fd)
-                self.fd = -1  # the number may soon be another file's
+                self._close()
+
+    def _close(self) -> None:
+        descriptors, self._spare = [self.fd, *self._spare], []
+        self.fd = -1  # the number may soon be another file's
+        for fd in descriptors:
+            os.close(fd)
+
+    def _disown(self) -> None:
+        """In a forked child: nothing here is held, and no other thread is left to free the mutex."""
+        self.mutex = threading.RLock()
+        self.inside = self._alone = False
+        self.held.clear()
+        self._uses = self._shares = 0
+        self._close()
 
 
 def _flock_fields(kind: int, byte: int) -> tuple[int, ...]:
@@ -201,9 +239,7 @@ def _after_fork_in_child() -> None:
     global _table_mutex
     _table_mutex = threading.RLock()
     for lock in _table.values():
-        for fd in (lock.fd, *lock._spare):
-            os.close(fd)
-        lock.fd = -1
+        lock._disown()
     _table.clear()
 
 

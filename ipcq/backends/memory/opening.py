@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from ...errors import CorruptQueue, QueueNotFound, QueueStalled, StorageError, VersionMismatch
 from ...task import Queue
-from .layout import ST_DONE, ST_KILLED, ST_LAST, ST_PENDING, STATUS_MASK
+from .layout import CLOSED, ST_DONE, ST_KILLED, ST_LAST, ST_PENDING, STATUS_MASK
 from .lockfile import DESTROY, LockFile, open_lock_file
-from .namespace import check_private, base_directory, queue_directory, queue_names
-from .segment import CONTROL, LOCK, Segment, build, remove_files
+from .namespace import base_directory, check_private, queue_directory, queue_names
+from .segment import BLOBS, CONTROL, LOCK, Segment, build, remove_files
 from .settings import Wishes
 
 __all__ = ["Removed", "gc", "open_queue", "remove_queue"]
@@ -25,7 +25,9 @@ _PATIENCE = 30.0  # seconds; creating a queue takes some milliseconds
 _LONGEST_PAUSE = 0.01
 
 
-def open_queue(queue: Queue, wishes: Wishes, *, create: bool) -> tuple[Segment, LockFile]:
+def open_queue(
+    queue: Queue, wishes: Wishes, *, create: bool, base: str | None = None
+) -> tuple[Segment, LockFile]:
     """Attach to a queue, making it first where it is missing and ``create``.
 
     Returns:
@@ -36,25 +38,30 @@ def open_queue(queue: Queue, wishes: Wishes, *, create: bool) -> tuple[Segment, 
     """
     until = time.monotonic() + _PATIENCE
     while True:
-        opened = _try_open(queue, wishes, create)
+        opened = _try_open(queue, wishes, create, base or base_directory())
         if opened is not None:
             return opened
         if time.monotonic() > until:
-            raise QueueStalled(f"queue {queue!r}: somebody has been creating or removing it for {_PATIENCE:g} s")
+            raise QueueStalled(
+                f"queue {queue!r}: somebody has been creating or removing it for {_PATIENCE:g} s; if a"
+                " process is stopped in the middle of that, continue or kill it"
+            )
         time.sleep(random.uniform(0, _LONGEST_PAUSE))
 
 
-def _try_open(queue: Queue, wishes: Wishes, create: bool) -> tuple[Segment, LockFile] | None:
+def _try_open(queue: Queue, wishes: Wishes, create: bool, base: str) -> tuple[Segment, LockFile] | None:
     """One try; None when somebody creates or removes the queue right now."""
-    directory = queue_directory(queue, create=create)
     try:
+        directory = queue_directory(queue, create=create, base=base)
         lock = open_lock_file(os.path.join(directory, LOCK), create=create)
-    except FileNotFoundError:
+    except (FileNotFoundError, QueueNotFound):
         if create:
             return None  # the directory was removed meanwhile
-        raise QueueNotFound(f"there is no queue {queue!r} in {base_directory()}") from None
+        raise QueueNotFound(f"there is no queue {queue!r} in {base}") from None
     except OSError as error:
-        raise StorageError(f"cannot open the queue in {directory}: {error.strerror}") from error
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"cannot open the lock file of queue {queue!r}: {error}") from error
     try:
         segment = _attach(queue, directory, lock, wishes, create)
     except BaseException:
@@ -81,19 +88,39 @@ def _attach(queue: Queue, directory: str, lock: LockFile, wishes: Wishes, create
 
 def _shared(queue: Queue, directory: str, lock: LockFile, wishes: Wishes, create: bool) -> Segment | None:
     """With byte 0 shared: find the queue, or make it with byte 0 alone."""
-    if not lock.is_current():
+    try:
+        if not lock.is_current():
+            return None
+        if not _exists(directory):
+            if not create:
+                raise QueueNotFound(f"there is no queue {queue!r} in {os.path.dirname(directory)}")
+            if not _create(directory, lock, wishes):
+                return None  # two who would both create: each lets go and tries again
+        segment = Segment(directory)
+    except (FileNotFoundError, CorruptQueue):
+        if lock.is_current() and os.path.lexists(os.path.join(directory, CONTROL)):
+            raise
+        return None  # `remove_queue` was at work, which need not wait for those who are attached
+    return _checked(queue, segment, lock, wishes)
+
+
+def _create(directory: str, lock: LockFile, wishes: Wishes) -> bool:
+    if not lock.try_exclusive():
+        return False
+    try:
+        if not _exists(directory):
+            _make(directory, wishes)
+    finally:
+        lock.unexclusive()
+    return True
+
+
+def _checked(queue: Queue, segment: Segment, lock: LockFile, wishes: Wishes) -> Segment | None:
+    if segment.words[CLOSED]:
+        # Destroyed, and the process that removed it may have been killed: so finish that.
+        segment.close()
+        remove_queue(segment.directory, lock)
         return None
-    if not _exists(directory):
-        if not create:
-            raise QueueNotFound(f"there is no queue {queue!r} in {base_directory()}")
-        if not lock.try_exclusive():
-            return None  # two who would both create: each lets go and tries again
-        try:
-            if not _exists(directory):
-                _make(directory, wishes)
-        finally:
-            lock.unexclusive()
-    segment = Segment(directory)
     try:
         wishes.check(queue, segment.settings)
     except BaseException:
@@ -122,11 +149,13 @@ def _make(directory: str, wishes: Wishes) -> None:
         raise
 
 
-def remove_queue(directory: str, lock: LockFile) -> None:
-    """Remove everything of a queue; nobody must be able to attach, or all are told (``force``).
+def remove_queue(directory: str, lock: LockFile) -> bool:
+    """Remove everything of a queue; whether it was there to be removed.
 
-    The lock file goes last: as long as its path names our inode, and we are attached, nobody can
-    make a new queue whose files we would take.
+    Nobody must be able to attach (the caller has byte 0 alone), or all must have been told
+    (`CLOSED` is set). The control file goes first: from then on there is no queue, whatever else
+    is left. The lock file goes last: as long as its path names our inode, nobody can make a new
+    queue whose files we would take.
     """
     until = time.monotonic() + _PATIENCE
     while not lock.take(DESTROY):
@@ -134,21 +163,27 @@ def remove_queue(directory: str, lock: LockFile) -> None:
             raise QueueStalled(f"somebody has been removing {directory} for {_PATIENCE:g} s")
         time.sleep(_LONGEST_PAUSE)
     try:
-        if lock.is_current():
-            _remove_all_versions(directory)
-            remove_files(directory)
-            _remove_directory(directory)
+        if not lock.is_current():
+            return False
+        remove_files(directory)
+        _remove_other_versions(directory)
+        _remove_directory(directory)
+        return True
     finally:
         lock.drop(DESTROY)
 
 
-def _remove_all_versions(directory: str) -> None:
-    for name in os.listdir(directory):
-        if name.startswith(("ctl.", "arena.")):
+def _remove_other_versions(directory: str) -> None:
+    for name in sorted(os.listdir(directory), reverse=True):  # ctl before arena
+        if _is_ours(name) and name not in (LOCK, BLOBS):
             try:
                 os.unlink(os.path.join(directory, name))
             except FileNotFoundError:
                 pass
+
+
+def _is_ours(name: str) -> bool:
+    return name in (LOCK, BLOBS) or name.startswith(("ctl.", "arena."))
 
 
 def _remove_directory(directory: str) -> None:
@@ -188,21 +223,37 @@ def _collect(name: Queue, force: bool) -> Removed:
     directory = os.path.join(base_directory(), name)
     try:
         check_private(directory)
-        lock = open_lock_file(os.path.join(directory, LOCK), create=True)
+        # A directory of somebody's own that happens to lie here is not ours to clear.
+        lock = open_lock_file(os.path.join(directory, LOCK), create=_is_residue(directory))
+    except FileNotFoundError:
+        return Removed(name, False, "not a queue, or removed meanwhile")
     except (OSError, StorageError) as error:
         return Removed(name, False, str(error))
     try:
-        if lock.shares or not lock.try_exclusive():
-            return Removed(name, False, "in use")
-        try:
-            reason = _why_keep(directory, force)
-            if not reason:
-                remove_queue(directory, lock)
-            return Removed(name, not reason, reason or "nobody is attached")
-        finally:
-            lock.unexclusive()
+        return _collect_locked(name, directory, lock, force)
+    except (OSError, StorageError) as error:
+        return Removed(name, False, str(error))
     finally:
         lock.release()
+
+
+def _is_residue(directory: str) -> bool:
+    """Whether this is what a process leaves that is killed after it removed the lock file."""
+    return all(_is_ours(name) for name in os.listdir(directory))
+
+
+def _collect_locked(name: Queue, directory: str, lock: LockFile, force: bool) -> Removed:
+    if not lock.try_exclusive(own=0):
+        return Removed(name, False, "in use")
+    try:
+        reason = _why_keep(directory, force)
+        if reason:
+            return Removed(name, False, reason)
+        if not remove_queue(directory, lock):
+            return Removed(name, False, "removed meanwhile")
+        return Removed(name, True, "nobody is attached")
+    finally:
+        lock.unexclusive()
 
 
 def _why_keep(directory: str, force: bool) -> str:
@@ -210,16 +261,16 @@ def _why_keep(directory: str, force: bool) -> str:
     if force:
         return ""
     try:
+        if not _exists(directory):
+            return ""  # killed while it was made or removed
         segment = Segment(directory)
     except FileNotFoundError:
-        return ""  # killed while it was made or removed
+        return ""  # removed meanwhile
     except StorageError as error:
         return str(error)
     try:
-        unfinished = _unfinished(segment)
-        if unfinished and not segment.settings.ephemeral:
-            return f"{unfinished} unfinished tasks; remove it with: ipcq gc --force"
-        return ""
+        unfinished = 0 if segment.words[CLOSED] or segment.settings.ephemeral else _unfinished(segment)
+        return f"{unfinished} unfinished tasks; remove it with: ipcq gc --force" if unfinished else ""
     finally:
         segment.close()
 

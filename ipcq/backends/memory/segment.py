@@ -10,18 +10,21 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...errors import CorruptQueue, QueueFull, StorageError, VersionMismatch
+from ...errors import CorruptQueue, QueueClosed, QueueFull, StorageError, VersionMismatch
 from .futex import address_of
 from .layout import (
     ARENA_CHUNK,
     BLOCK_BYTES,
     COUNTS,
     ENDIAN,
+    H_ARENA_BYTES,
+    H_CAPACITY,
     H_CHECKSUM,
     H_CREATED,
     H_ENDIAN,
@@ -42,9 +45,20 @@ from .layout import (
     Geometry,
     layout_hash,
 )
-from .settings import Settings
+from .settings import LARGEST_ARENA, LARGEST_CAPACITY, Settings
 
-__all__ = ["ARENA", "BLOBS", "CONTROL", "LOCK", "Segment", "build", "remove_files"]
+__all__ = [
+    "ARENA",
+    "BLOBS",
+    "CONTROL",
+    "LOCK",
+    "Descriptor",
+    "Segment",
+    "allocate",
+    "build",
+    "remove_files",
+    "space",
+]
 
 CONTROL = f"ctl.v{VERSION}"
 ARENA = f"arena.v{VERSION}"
@@ -52,9 +66,24 @@ BLOBS = "blob"
 LOCK = "lock"
 
 _NEW = "ctl.new"
+_BLOB = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?|pool\.[0-9]+")
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _CREATE = _OPEN | os.O_CREAT | os.O_EXCL
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Descriptor:
+    """An open file, closed when nobody refers to it any more: no thread can close it under another."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, path: str, flags: int) -> None:
+        self.number = -1
+        self.number = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
 
 
 class Segment:
@@ -75,63 +104,71 @@ class Segment:
             VersionMismatch: another version of ipcq made them.
         """
         self.directory = directory
-        self._fd = os.open(os.path.join(directory, CONTROL), _OPEN)
-        self._arena_fd = -1
-        try:
-            header = _checked_header(directory, self._fd)
-            self.settings = Settings.read(header)
-            self.geometry = Geometry(
-                self.settings.capacity, header[H_PARTICIPANTS], self.settings.arena_bytes
-            )
-            self._arena_fd = self._open_arena()
-            memory = mmap.mmap(self._fd, self.geometry.total * 8)
-            self.address = address_of(memory)
-            self.control = memoryview(memory)
-            self.words = self.control.cast("Q")
-            self.arena = memoryview(mmap.mmap(self._arena_fd, self.settings.arena_bytes))
-        except BaseException:
-            self.close()
-            raise
+        self._file: Descriptor | None = None
+        self._arena_file: Descriptor | None = None
+        with _usable(directory):
+            self._file = Descriptor(os.path.join(directory, CONTROL), os.O_RDWR)
+            try:
+                self._map(self._file)
+            except FileNotFoundError as error:
+                raise _damaged(directory, f"{os.path.basename(error.filename)} is missing") from error
 
-    def _open_arena(self) -> int:
-        _check_size(self.directory, CONTROL, self._fd, self.geometry.total * 8)
-        try:
-            fd = os.open(os.path.join(self.directory, ARENA), _OPEN)
-        except FileNotFoundError as error:
-            raise _damaged(self.directory, f"{ARENA} is missing") from error
-        _check_size(self.directory, ARENA, fd, self.settings.arena_bytes)
-        return fd
+    def _map(self, file: Descriptor) -> None:
+        header = _checked_header(self.directory, file.number)
+        self.settings = Settings.read(header)
+        self.geometry = Geometry(self.settings.capacity, header[H_PARTICIPANTS], self.settings.arena_bytes)
+        size = self.geometry.total * 8
+        _check_size(self.directory, CONTROL, file.number, size)
+        self._arena_file = Descriptor(os.path.join(self.directory, ARENA), os.O_RDWR)
+        _check_size(self.directory, ARENA, self._arena_file.number, self.settings.arena_bytes)
+        os.stat(os.path.join(self.directory, BLOBS))
+        memory = mmap.mmap(file.number, size)
+        self.address = address_of(memory)
+        self.control = memoryview(memory)
+        self.words = self.control.cast("Q")
+        self.arena = memoryview(mmap.mmap(self._arena_file.number, self.settings.arena_bytes))
 
     def close(self) -> None:
         """Close the files; what is mapped goes when nobody refers to it any more."""
-        for fd in (self._fd, self._arena_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._fd = self._arena_fd = -1
+        self._file = self._arena_file = None
 
     def commit_slots(self, start: int) -> int:
         """Commit memory for the chunk of slots from ``start`` on; how many that is."""
         count = min(SLOT_CHUNK, self.geometry.capacity - start)
         at = (self.geometry.meta_at + start * META_WORDS) * 8
-        with _space(self.directory):
-            _allocate(self._fd, at, count * META_WORDS * 8)
+        self._commit(self._file, at, count * META_WORDS * 8)
         return count
 
     def commit_arena(self, start: int) -> int:
         """Commit memory for the chunk of arena blocks from ``start`` on; how many, 0 at the end."""
         count = min(ARENA_CHUNK, self.geometry.arena_blocks - start)
         if count > 0:
-            with _space(self.directory):
-                _allocate(self._arena_fd, start * BLOCK_BYTES, count * BLOCK_BYTES)
+            self._commit(self._arena_file, start * BLOCK_BYTES, count * BLOCK_BYTES)
         return max(count, 0)
+
+    def _commit(self, file: Descriptor | None, start: int, size: int) -> None:
+        if file is None:
+            raise QueueClosed(f"this handle on the queue in {self.directory} was closed")
+        with space(self.directory):
+            allocate(file.number, start, size)
+
+
+@contextmanager
+def _usable(directory: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a file shrank before it was mapped
+        raise StorageError(f"cannot use the queue in {directory}: {error}") from error
 
 
 def build(directory: str, settings: Settings) -> None:
     """Make the files of a new queue. The caller holds the exclusive lock of the directory."""
     remove_files(directory)
     try:
-        with _space(directory):
-            os.mkdir(os.path.join(directory, BLOBS), 0o700)
+        with space(directory):
+            _make_blob_directory(os.path.join(directory, BLOBS))
             _make_file(os.path.join(directory, ARENA), settings.arena_bytes, 0)
             _make_control(os.path.join(directory, _NEW), settings)
             os.link(os.path.join(directory, _NEW), os.path.join(directory, CONTROL))
@@ -141,12 +178,26 @@ def build(directory: str, settings: Settings) -> None:
         raise
 
 
+def _make_blob_directory(path: str) -> None:
+    """Make it new, never use an old one: an old queue's producers may have that open."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError as error:
+        raise StorageError(
+            f"{path} holds files that are not of this queue; remove them, or try again"
+        ) from error
+
+
 def _make_control(path: str, settings: Settings) -> None:
     geometry = Geometry(settings.capacity, MAX_PARTICIPANTS, settings.arena_bytes)
     _make_file(path, geometry.total * 8, geometry.meta_at * 8)
     fd = os.open(path, _OPEN)
     try:
-        with mmap.mmap(fd, geometry.meta_at * 8) as memory, memoryview(memory) as view, view.cast("Q") as words:
+        with (
+            mmap.mmap(fd, geometry.meta_at * 8) as memory,
+            memoryview(memory) as view,
+            view.cast("Q") as words,
+        ):
             words[H_MAGIC] = MAGIC
             words[H_VERSION] = VERSION
             words[H_ENDIAN] = ENDIAN
@@ -167,35 +218,55 @@ def _make_file(path: str, size: int, committed: int) -> None:
     try:
         os.ftruncate(fd, size)
         if committed:
-            _allocate(fd, 0, committed)
+            allocate(fd, 0, committed)
     finally:
         os.close(fd)
 
 
 def remove_files(directory: str) -> None:
-    """Remove what a queue consists of, but not its lock file: the control file first."""
+    """Remove what a queue consists of, but not its lock file: the control file first.
+
+    Files of other names stay, and with them the directory of the blobs.
+
+    Raises:
+        StorageError: something of theirs cannot be removed.
+    """
     blobs = os.path.join(directory, BLOBS)
-    paths = [os.path.join(directory, name) for name in (CONTROL, _NEW, ARENA)]
     try:
-        paths += [os.path.join(blobs, name) for name in os.listdir(blobs)]
+        for name in (CONTROL, _NEW, ARENA):
+            _gone(os.unlink, os.path.join(directory, name))
+        for name in _blob_names(blobs):
+            _gone(os.unlink, os.path.join(blobs, name))
+        _gone(os.rmdir, blobs)
+    except OSError as error:
+        raise StorageError(f"cannot remove {error.filename}: {error.strerror}") from error
+
+
+def _blob_names(directory: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if _BLOB.fullmatch(name)]
     except FileNotFoundError:
-        pass
-    remove: list[tuple[Callable[[str], None], str]] = [(os.unlink, path) for path in paths]
-    for call, path in [*remove, (os.rmdir, blobs)]:
-        try:
-            call(path)
-        except FileNotFoundError:
-            pass
+        return []
 
 
-def _allocate(fd: int, start: int, size: int) -> None:
-    allocate = getattr(os, "posix_fallocate", None)
-    if allocate is not None:  # macOS has none: there a full disk is found out too late
-        allocate(fd, start, size)
+def _gone(remove: Callable[[str], None], path: str) -> None:
+    try:
+        remove(path)
+    except OSError as error:
+        # Not empty: foreign files, or a producer that did not know yet. `build` and gc look again.
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def allocate(fd: int, start: int, size: int) -> None:
+    """Commit memory for a range of a file."""
+    commit = getattr(os, "posix_fallocate", None)
+    if commit is not None:  # macOS has none: there a full disk is found out too late
+        commit(fd, start, size)
 
 
 @contextmanager
-def _space(directory: str) -> Iterator[None]:
+def space(directory: str) -> Iterator[None]:
     """Tell what to do about a file system that is full."""
     try:
         yield
@@ -227,7 +298,19 @@ def _checked_header(directory: str, fd: int) -> memoryview:
         raise _damaged(directory, "the checksum of its header is wrong")
     if header[H_LOCK_KIND] != LOCK_FCNTL:
         raise VersionMismatch(f"the queue in {directory} uses a kind of lock that this ipcq does not have")
+    if not _is_possible(header):
+        raise _damaged(directory, "its header has sizes that no queue has")
     return header
+
+
+def _is_possible(header: memoryview) -> bool:
+    arena = header[H_ARENA_BYTES]
+    return (
+        0 < header[H_CAPACITY] <= LARGEST_CAPACITY
+        and header[H_PARTICIPANTS] == MAX_PARTICIPANTS
+        and 0 < arena <= LARGEST_ARENA
+        and arena % (ARENA_CHUNK * BLOCK_BYTES) == 0
+    )
 
 
 def _check_size(directory: str, name: str, fd: int, size: int) -> None:

@@ -98,13 +98,16 @@ class Wishes:
     ephemeral: bool | None = None
 
     def __post_init__(self) -> None:
-        _check("capacity", self.capacity, 1, LARGEST_CAPACITY)
-        _check("arena_bytes", self.arena_bytes, 1, LARGEST_ARENA)
-        _check("blob_bytes", self.blob_bytes, 0, 1 << 60)
+        _check_whole("capacity", self.capacity, 1, LARGEST_CAPACITY)
+        _check_whole("arena_bytes", self.arena_bytes, 1, LARGEST_ARENA)
+        _check_whole("blob_bytes", self.blob_bytes, 0, 1 << 60)
         _check("result_ttl", self.result_ttl, 1e-6, 1e12)
+        # As the header will have them, so that the same wishes fit the queue they made.
         if self.arena_bytes is not None:
             object.__setattr__(self, "arena_bytes", -(-self.arena_bytes // _CHUNK) * _CHUNK)
-        if self.codec is not None and not (self.codec.isascii() and 0 < len(self.codec) <= CODEC_BYTES):
+        if self.result_ttl is not None:
+            object.__setattr__(self, "result_ttl", round(self.result_ttl * 1e6) / 1e6)
+        if self.codec is not None and not _is_codec_name(self.codec):
             raise ValueError(f"a codec's name is 1 to {CODEC_BYTES} ASCII characters, not {self.codec!r}")
 
     def settle(self, directory: str) -> Settings:
@@ -133,6 +136,19 @@ class Wishes:
                 )
 
 
-def _check(name: str, value: float | None, least: float, most: float) -> None:
-    if value is not None and (isinstance(value, bool) or not least <= value <= most):
+def _check(name: str, value: object, least: float, most: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
         raise ValueError(f"{name} must be {least:g} to {most:g}, not {value!r}")
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def _is_codec_name(name: object) -> bool:
+    return isinstance(name, str) and name.isascii() and name.isprintable() and 0 < len(name) <= CODEC_BYTES
