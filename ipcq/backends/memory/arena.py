@@ -90,6 +90,11 @@ class Arena:
             w[at] = USED | order << ORDER_SHIFT
         return True
 
+    def disclaim(self, block: int, order: int) -> None:
+        """Take a claim back."""
+        for at in range(self.map_at + block, self.map_at + block + (1 << order)):
+            self.w[at] = 0
+
     def settle(self) -> None:
         """Make free areas of all that was not claimed."""
         w = self.w
