@@ -145,6 +145,8 @@ class LockFile:
             The bytes that somebody else has by now; `ATTACH` among them while the queue is removed.
         """
         with _table_mutex:
+            if self.fd < 0:
+                return set()
             lost = {byte for byte in self.held if not self._try(fcntl.LOCK_EX, byte)}
             self.held -= lost
             kind = fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH

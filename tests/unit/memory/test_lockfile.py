@@ -268,9 +268,11 @@ def test_a_replaced_file_is_noticed(lock: LockFile) -> None:
 def test_a_closed_handle_locks_nothing(path: str) -> None:
     """Using it is an error with advice; asking it is answered on the safe side."""
     lock = open_lock_file(path)
+    lock.take(BYTE + 1)
     lock.release()
     with pytest.raises(StorageError, match="was closed"):
         lock.take(BYTE)
+    assert lock.reassert() == set()
     assert lock.is_held(BYTE)
     assert lock.holder(BYTE) == 0
     lock.drop(BYTE)
