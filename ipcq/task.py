@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _QUEUE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _VERSION_7 = 0x7000_8000_0000_0000_0000  # version and variant bits of RFC 9562
-_RANDOM = 0x3FFF_FFFF_FFFF_FFFF
+_RANDOM = 0x3FFF_FFFF_7FFF_FFFF  # one bit is 0, so that counting on never reaches the version
 
 
 class Queue(str):
@@ -51,13 +51,23 @@ class TaskId(int):
     @classmethod
     def new(cls) -> TaskId:
         """Make an id of this moment."""
+        return cls.many(1)[0]
+
+    @classmethod
+    def many(cls, count: int) -> list[TaskId]:
+        """Make ids of this moment, each one greater than the one before.
+
+        Time and chance are drawn once, the others count on from there (RFC 9562 section 6.2
+        method 2).
+        """
         millis, nanos = divmod(time_ns(), 1_000_000)
-        return cls(
+        first = (
             millis << 80
             | _VERSION_7
             | (nanos * 4096 // 1_000_000) << 64
             | int.from_bytes(urandom(8), "little") & _RANDOM
         )
+        return [cls(first + n) for n in range(count)]
 
     @classmethod
     def parse(cls, text: str | int | uuid.UUID) -> TaskId:

@@ -27,6 +27,7 @@ from .layout import (
     META_WORDS,
     OK,
     OP,
+    OP_DAMAGED,
     OWNER_SHIFT,
     P_OWNED,
     PART_HIGH,
@@ -69,7 +70,7 @@ class Deliver:
         core.clear_out()
         self.w[OP] = OP_TAKE
         count = self._take(index, most, now)
-        self.w[OP] = 0
+        core.close()
         return count
 
     def _take(self, index: int, most: int, now: int) -> int:
@@ -84,6 +85,9 @@ class Deliver:
         while count < most:
             first = core.ready.first()
             if not first:
+                break
+            if not core.is_ready(first - 1):
+                w[OP] = OP_DAMAGED
                 break
             self._hand_out(first - 1, index, ST_QUEUED if count else ST_RUNNING, now)
             out[2 * count] = first - 1
@@ -137,16 +141,20 @@ class Deliver:
 
     def start(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
         """QUEUED -> RUNNING; LOST where the lease is void."""
+        self.core.clear_out()
+        return self.begin(slot, gen, epoch, index, now)
+
+    def begin(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
+        """`start` as the second part of a critical section, whose answers stay."""
         core = self.core
         w = self.w
-        core.clear_out()
         if not core.holds(slot, gen, epoch, index, ST_QUEUED):
             return LOST
         w[OP] = OP_START
         w[core.meta_at + slot * META_WORDS + M_STARTED] = now
         word = w[core.state_at + slot]
         core.slots.commit(slot, word & ~STATUS_MASK | ST_RUNNING)
-        w[OP] = 0
+        core.close()
         return OK
 
     # --- giving back ----------------------------------------------------------------------------
@@ -161,7 +169,7 @@ class Deliver:
             return LOST
         self.w[OP] = OP_GIVE_BACK
         self.requeue(slot, 0)
-        self.w[OP] = 0
+        core.close()
         return OK
 
     def requeue(self, slot: int, deaths: int) -> None:
@@ -183,7 +191,7 @@ class Deliver:
             return 0
         self.w[OP] = OP_GIVE_BACK
         count = self._unhoard(now)
-        self.w[OP] = 0
+        core.close()
         return count
 
     def _unhoard(self, now: int) -> int:
@@ -191,9 +199,11 @@ class Deliver:
         core = self.core
         w = self.w
         count = 0
-        for index in range(w[PART_HIGH]):
+        for index in range(min(w[PART_HIGH], core.participants)):
             at = w[core.row(index) + P_OWNED]
-            while at and count < MOST_PROMOTED:
+            steps = core.capacity
+            while at and steps and count < MOST_PROMOTED:
+                steps -= 1
                 slot = at - 1
                 m = core.meta_at + slot * META_WORDS
                 at = w[m + M_NEXT]

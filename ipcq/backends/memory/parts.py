@@ -49,7 +49,17 @@ from .layout import (
 )
 from .slots import generation, owner
 
-__all__ = ["Codecs", "checksum", "error_of", "limits_word", "moment_word", "status_of", "task_of"]
+__all__ = [
+    "Codecs",
+    "HeldTask",
+    "Slot",
+    "checksum",
+    "error_of",
+    "limits_word",
+    "moment_word",
+    "status_of",
+    "task_of",
+]
 
 HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
 _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
@@ -179,6 +189,44 @@ def task_of(
         Lease(slot.number, generation(word), meta[M_EPOCH], held - 1) if held else None,
         codec.decode,
     )
+
+
+class HeldTask(Task[Any]):
+    """A task that a worker runs: most handlers look at its args only, so the rest is read when asked for."""
+
+    __slots__ = ("_codecs", "_slot")
+
+    def __init__(
+        self, slot: Slot, queue: str, codecs: Codecs, payload: bytes | memoryview | None, lock_by: str
+    ) -> None:
+        meta, word = slot.meta, slot.word
+        self._slot = slot
+        self._codecs = codecs
+        self.queue = queue
+        self.lock_by = lock_by
+        self.lease = Lease(slot.number, generation(word), meta[M_EPOCH], owner(word) - 1)
+        if meta[M_PARTS] != codecs.mark:  # metadata behind the payload, or another codec
+            self._fill(payload)
+        else:
+            self.payload = payload
+            self._decode = codecs.own.decode
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in _FIELDS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._fill(self.payload)
+        return object.__getattribute__(self, name)
+
+    def _fill(self, payload: bytes | memoryview | None) -> None:
+        whole = task_of(self._slot, self.queue, self._codecs, payload, self.lock_by)
+        for name in _FIELDS:
+            try:
+                object.__getattribute__(self, name)
+            except AttributeError:
+                setattr(self, name, getattr(whole, name))
+
+
+_FIELDS = frozenset(Task.__slots__)
 
 
 @lru_cache(maxsize=64)

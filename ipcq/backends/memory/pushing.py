@@ -28,7 +28,7 @@ from .parts import Codecs, limits_word, metadata_bytes, moment_word, refuse
 
 __all__ = ["Pusher", "Staged", "Terms"]
 
-BATCH = 64  # tasks accepted in one hold of the lock
+BATCH = 32  # tasks accepted in one hold of the lock
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LARGEST_METADATA = 1 << 20
 
@@ -78,13 +78,13 @@ class Pusher:
 
     # --- encoding -------------------------------------------------------------------------------
 
-    def stage(self, args: Any, parts: _Parts) -> Staged:
-        """Encode one task."""
+    def stage(self, args: Any, parts: _Parts, task_id: int) -> Staged:
+        """Encode one task; it gets ``task_id`` unless ``parts`` have one."""
         payload = self.codecs.own.encode(args)
         if parts.metadata:
             payload = b"".join((payload, parts.metadata))
         return Staged(
-            parts.id or TaskId.new(),
+            parts.id or task_id,
             payload,
             parts.run_at,
             parts.limits,
@@ -105,7 +105,7 @@ class Pusher:
             keep_result=task.keep_result,
             run_timeout=task.timeout,
         )
-        return self.stage(task.args, parts)
+        return self.stage(task.args, parts, task.id)
 
     # --- storing --------------------------------------------------------------------------------
 

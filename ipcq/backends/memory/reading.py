@@ -34,7 +34,7 @@ from .layout import (
     STATUS_MASK,
 )
 from .participant import read_text
-from .parts import Codecs, Slot, error_of, task_of
+from .parts import Codecs, HeldTask, Slot, error_of, task_of
 from .slots import generation, owner
 
 __all__ = ["Reader"]
@@ -106,7 +106,7 @@ class Reader:
 
     def running(self, slot: Slot, payload: bytes | memoryview | None, worker_id: str) -> Task[Any]:
         """The task in a slot that worker ``worker_id`` has."""
-        return task_of(slot, self.queue, self.codecs, payload, worker_id)
+        return HeldTask(slot, self.queue, self.codecs, payload, worker_id)
 
     def worker_name(self, row: int) -> str | None:
         """The id of the worker in row ``row`` - 1."""

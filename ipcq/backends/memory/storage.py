@@ -24,7 +24,7 @@ from .listing import list_tasks, list_workers, queue_info
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
-from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
+from .pushing import BATCH, DEFAULTS, Pusher, Terms, chunks, read_parts
 from .reading import Reader
 from .settings import Wishes
 from .waiting import Inbox, MemoryCompletions
@@ -208,7 +208,7 @@ class MemoryStorage:
     def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
         """Store one task and return its id."""
         self._attached()
-        staged = self._pusher.stage(args, read_parts(**parts) if parts else DEFAULTS)
+        staged = self._pusher.stage(args, read_parts(**parts) if parts else DEFAULTS, TaskId.new())
         self._pusher.push((staged,), Terms.of(timeout, block))
         return TaskId(staged.id)
 
@@ -218,7 +218,11 @@ class MemoryStorage:
         """Encode all first (if one fails, none is pushed), then store them in order."""
         self._attached()
         stage, read = self._pusher.stage, _once(parts)
-        return self._store([stage(args, read) for args in iterable], Terms.of(timeout, block))
+        many = list(iterable)
+        ids = TaskId.many(len(many))
+        staged = [stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
+        self._pusher.push(staged, Terms.of(timeout, block))
+        return ids
 
     def push_stream(
         self,
@@ -267,10 +271,8 @@ class MemoryStorage:
     ) -> list[TaskId]:
         """Store many tasks with their own parts, in order; all are encoded first."""
         self._attached()
-        return self._store([self._pusher.stage_task(task) for task in tasks], Terms.of(timeout, block))
-
-    def _store(self, staged: list[Staged], terms: Terms) -> list[TaskId]:
-        self._pusher.push(staged, terms)
+        staged = [self._pusher.stage_task(task) for task in tasks]
+        self._pusher.push(staged, Terms.of(timeout, block))
         return [TaskId(each.id) for each in staged]
 
     # --- Backend --------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from .slots import finished
 
 __all__ = ["Inbox", "MemoryCompletions"]
 
-_BATCH = 200  # results fetched in one hold of the lock
+_BATCH = 64  # results fetched in one hold of the lock
 _LOOKUP = 400  # ids looked up in one
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
