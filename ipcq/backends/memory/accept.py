@@ -16,7 +16,6 @@ from .layout import (
     D_INLINE,
     DELAYED,
     DUPLICATE,
-    FETCHED,
     FULL,
     GEN_MASK,
     GEN_SHIFT,
@@ -117,7 +116,7 @@ class Accept:
             done += 1
         self._wake_workers(done)
         self.out[0] = done
-        w[OP] = 0
+        self.core.close()
         return code
 
     def _push_one(self, data: memoryview, s: int, index: int, now: int) -> int:
@@ -172,10 +171,9 @@ class Accept:
             return place
         if w[SLOTS_COMMITTED] < core.capacity:
             return -NEED_SLOTS
-        if not w[FETCHED]:
-            return -FULL
-        core.remove_finished(w[FETCHED] - 1)
-        return core.slots.reserve()
+        if core.give_way():
+            place = core.slots.reserve()
+        return place or -FULL
 
     def _describe(self, m: int, s: int, index: int, now: int, desc: int) -> None:
         """Write what the slot's metadata must hold before its state word is committed."""
@@ -240,7 +238,7 @@ class Accept:
         core.clear_out()
         w[OP] = OP_RESERVE
         code = self._reserve(blob, index, now, stage[S_LENGTH])
-        w[OP] = 0
+        core.close()
         return code
 
     def _reserve(self, blob: bool, index: int, now: int, length: int) -> int:
@@ -288,7 +286,7 @@ class Accept:
         w[OP] = OP_PUBLISH
         self._publish(slot, m, ST_PENDING, index, now)
         self._wake_workers(1)
-        w[OP] = 0
+        core.close()
         return OK
 
     def abandon(self, slot: int, gen: int, index: int) -> int:
@@ -302,7 +300,7 @@ class Accept:
         core.slots.release(slot)
         core.drop_payload(slot)
         core.wake_all(CROWDED)
-        self.w[OP] = 0
+        core.close()
         return OK
 
     def _is_writing(self, slot: int, gen: int, index: int) -> bool:
@@ -315,10 +313,9 @@ class Accept:
         core.clear_out()
         self.w[OP] = OP_MAKE_ROOM
         removed = 0
-        while removed < most and self.w[FETCHED]:
-            core.remove_finished(self.w[FETCHED] - 1)
+        while removed < most and core.give_way():
             removed += 1
-        self.w[OP] = 0
+        core.close()
         return removed
 
     def wait_for_space(self, index: int) -> int:

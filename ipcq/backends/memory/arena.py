@@ -37,11 +37,13 @@ class Arena:
         """The first block, + 1, of an area of ``order``; 0 when there is none."""
         w = self.w
         found = order
-        while not w[ARENA_HEADS + found]:
+        while found <= TOP_ORDER and not w[ARENA_HEADS + found]:
             found += 1
-            if found > TOP_ORDER:
-                return 0
+        if found > TOP_ORDER:
+            return 0
         block = w[ARENA_HEADS + found] - 1
+        if not self._is_area(block, found):
+            return 0
         self._unlink(block, found)
         while found > order:
             found -= 1
@@ -52,6 +54,8 @@ class Arena:
     def give(self, block: int, order: int) -> None:
         """Return an area, joining it with its buddy as long as that is free too."""
         w = self.w
+        if not self._is_area(block, order):
+            return
         w[self.map_at + block] = 0
         while order < TOP_ORDER:
             buddy = block ^ 1 << order
@@ -80,9 +84,9 @@ class Arena:
     def claim(self, block: int, order: int) -> bool:
         """Mark an area as in use; False if it cannot be one or overlaps another."""
         w = self.w
-        size = 1 << order
-        if order > TOP_ORDER or block & size - 1 or block + size > w[ARENA_COMMITTED]:
+        if not self._is_area(block, order):
             return False
+        size = 1 << order
         for at in range(self.map_at + block, self.map_at + block + size):
             if w[at]:
                 return False
@@ -112,6 +116,13 @@ class Arena:
                 w[self.map_at + inner] = 0
             at = start
         self._link_run(start, end)
+
+    def _is_area(self, block: int, order: int) -> bool:
+        """Whether there can be such an area: only damage leads to others."""
+        if order > TOP_ORDER:
+            return False
+        size = 1 << order
+        return not block & size - 1 and block + size <= min(self.w[ARENA_COMMITTED], self.blocks)
 
     def _link_run(self, start: int, end: int) -> None:
         """Link the largest aligned areas that fill ``start`` to ``end``."""

@@ -24,8 +24,8 @@ def lowest_bit(word: int) -> int:
 def add_to_set(w: Words, at: int, member: int) -> None:
     """Put participant ``member`` into the set at word ``at``."""
     part = member >> 6
+    w[at] |= 1 << part  # first: a bit too many there is harmless, a member nobody sees is not
     w[at + 1 + part] |= 1 << (member & 63)
-    w[at] |= 1 << part
 
 
 def discard_from_set(w: Words, at: int, member: int) -> None:

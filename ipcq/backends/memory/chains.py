@@ -6,7 +6,7 @@ at the most. Lists are derived: a kill in the middle of any of these is repaired
 
 from __future__ import annotations
 
-from .layout import FRESH, M_NEXT, M_PREV, META_WORDS
+from .layout import M_NEXT, M_PREV, META_WORDS
 from .words import Words
 
 __all__ = ["Chains"]
@@ -15,9 +15,10 @@ __all__ = ["Chains"]
 class Chains:
     """The lists of one queue."""
 
-    def __init__(self, w: Words, meta_at: int) -> None:
+    def __init__(self, w: Words, meta_at: int, capacity: int) -> None:
         self.w = w
         self.meta_at = meta_at
+        self.capacity = capacity  # no walk is longer, whatever the links say
 
     def append(self, head: int, slot: int) -> None:
         """Put ``slot`` behind the last of the list at word ``head``."""
@@ -52,7 +53,7 @@ class Chains:
         w = self.w
         mine = w[self.meta_at + slot * META_WORDS + key]
         after = w[head]
-        steps = w[FRESH]
+        steps = self.capacity
         while after and steps and w[self.meta_at + (after - 1) * META_WORDS + key] < mine:
             after = w[self.meta_at + (after - 1) * META_WORDS + M_NEXT]
             steps -= 1
@@ -75,7 +76,7 @@ class Chains:
         w = self.w
         mine = w[self.meta_at + slot * META_WORDS + key]
         before = w[head + 1]
-        steps = w[FRESH]
+        steps = self.capacity
         while before and steps and w[self.meta_at + (before - 1) * META_WORDS + key] > mine:
             before = w[self.meta_at + (before - 1) * META_WORDS + M_PREV]
             steps -= 1

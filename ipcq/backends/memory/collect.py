@@ -30,6 +30,7 @@ from .layout import (
     NOTICED,
     OK,
     OP,
+    OP_DAMAGED,
     P_DONE,
     P_INBOX,
     P_STATE,
@@ -49,7 +50,7 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
 )
-from .slots import generation
+from .slots import finished, generation
 
 __all__ = ["Collect"]
 
@@ -134,7 +135,7 @@ class Collect:
             slot = stage[3 * n]
             found = stage[3 * n + 1]
             word = w[core.state_at + slot]
-            if (word ^ found) & ~(NOTICED | FETCHED_FLAG):
+            if (word ^ found) & ~(NOTICED | FETCHED_FLAG) or not finished(word):
                 out[n] = GONE
                 continue
             out[n] = OK
@@ -142,7 +143,7 @@ class Collect:
                 self._mark_fetched(slot, word)
             elif not word & (NOTICED | FETCHED_FLAG):
                 self._move(slot, word | NOTICED, UNFETCHED)
-        w[OP] = 0
+        core.close()
 
     def _mark_fetched(self, slot: int, word: int) -> None:
         if word & FETCHED_FLAG:
@@ -186,7 +187,7 @@ class Collect:
         core.drop_result(slot)
         w[core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
         self.ending.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
-        w[OP] = 0
+        core.close()
         return OK
 
     # --- removing -------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ class Collect:
             if w[core.meta_at + slot * META_WORDS + M_DONE_AT] <= before:
                 self._remove(slot, word)
                 removed += 1
-        w[OP] = 0
+        core.close()
         self.out[0] = end if end < w[FRESH] else 0
         return removed
 
@@ -236,10 +237,10 @@ class Collect:
         core.clear_out()
         w[OP] = OP_EXPIRE
         removed = self._expire_list(UNFETCHED, now)
-        for index in range(w[PART_HIGH]):
+        for index in range(min(w[PART_HIGH], core.participants)):
             if w[core.row(index) + P_STATE] == PART_ACTIVE:
                 removed += self._expire_list(core.row(index) + P_INBOX, now)
-        w[OP] = 0
+        core.close()
         return removed
 
     def _expire_list(self, head: int, now: int) -> int:
@@ -248,6 +249,9 @@ class Collect:
         removed = 0
         while w[head] and removed < MOST_REMOVED:
             slot = w[head] - 1
+            if not finished(w[core.state_at + slot]):
+                w[OP] = OP_DAMAGED
+                break
             if w[core.meta_at + slot * META_WORDS + M_DONE_AT] + self.result_ttl > now:
                 break
             self._remove(slot, w[core.state_at + slot])

@@ -18,6 +18,7 @@ from .layout import (
     CURIOUS,
     D_ARENA,
     D_BLOB,
+    DELAYED,
     FETCHED,
     FETCHED_FLAG,
     FRESH,
@@ -30,6 +31,8 @@ from .layout import (
     M_SUBMITTER,
     META_WORDS,
     NOTICED,
+    OP,
+    OP_DAMAGED,
     P_ASLEEP,
     P_DONE,
     P_GEN,
@@ -46,6 +49,8 @@ from .layout import (
     REMOVED,
     RESULT_BLOB_BYTES,
     RESULT_BLOCKS,
+    ST_FAILED,
+    ST_PENDING,
     STATUS_MASK,
     UNFETCHED,
     Geometry,
@@ -88,10 +93,10 @@ class Core:
         self.buckets_at = geometry.buckets_at
         self.buckets = geometry.buckets
         self.slots = Slots(w, geometry.state_at, geometry.meta_at)
-        self.chains = Chains(w, geometry.meta_at)
+        self.chains = Chains(w, geometry.meta_at, geometry.capacity)
         self.ready = Ready(w, geometry.meta_at, self.chains)
-        self.delay = Delay(w, geometry.meta_at, geometry.heap_at)
-        self.index = Index(w, geometry.meta_at, geometry.buckets_at, geometry.buckets)
+        self.delay = Delay(w, geometry.meta_at, geometry.heap_at, geometry.capacity)
+        self.index = Index(w, geometry.meta_at, geometry.buckets_at, geometry.buckets, geometry.capacity)
         self.arena = Arena(w, geometry.map_at, geometry.arena_blocks)
 
     # --- participants -------------------------------------------------------------------------
@@ -122,6 +127,12 @@ class Core:
             and w[self.meta_at + slot * META_WORDS + M_EPOCH] == epoch
         )
 
+    def is_ready(self, slot: int) -> bool:
+        """Whether the task in ``slot`` is what a ready list holds."""
+        word = self.w[self.state_at + slot]
+        status = word & STATUS_MASK
+        return (status == ST_PENDING or status == ST_FAILED) and not word & DELAYED
+
     def own(self, slot: int, index: int) -> None:
         """Enter ``slot`` among those of participant ``index``."""
         self.chains.append(self.row(index) + P_OWNED, slot)
@@ -130,6 +141,11 @@ class Core:
         """Take ``slot`` from those of its owner, which its state word still names."""
         index = owner(self.w[self.state_at + slot]) - 1
         self.chains.remove(self.row(index) + P_OWNED, slot)
+
+    def close(self) -> None:
+        """End the critical section, unless it met damage: then the next one begins with a rebuild."""
+        if self.w[OP] != OP_DAMAGED:
+            self.w[OP] = 0
 
     # --- waking -------------------------------------------------------------------------------
 
@@ -142,6 +158,8 @@ class Core:
         """Bump the wake word of a participant; if it sleeps, the system call follows after the lock."""
         w = self.w
         out = self.out
+        if index >= self.participants:
+            return
         row = self.row(index)
         w[row + P_WAKE] = w[row + P_WAKE] + 1 & 0xFFFF_FFFF
         if not w[row + P_ASLEEP]:
@@ -259,6 +277,18 @@ class Core:
             row = self.row(pusher - 1)
             self.w[row + P_TASKS] -= 1
             self.w[row + P_DONE] -= done
+
+    def give_way(self) -> int:
+        """Remove the result that was fetched first; 0 when there is none."""
+        slot = self.w[FETCHED] - 1
+        if slot < 0:
+            return 0
+        word = self.w[self.state_at + slot]
+        if not finished(word) or not word & FETCHED_FLAG:
+            self.w[OP] = OP_DAMAGED
+            return 0
+        self.remove_finished(slot)
+        return 1
 
     def remove_finished(self, slot: int) -> None:
         """Remove a finished task: its place, payload and result are free then."""

@@ -6,7 +6,7 @@ Four children a node: half the levels of a binary heap (LaMarca and Ladner 1996)
 
 from __future__ import annotations
 
-from .layout import HEAP_SIZE, M_PREV, M_RUN_AT, META_WORDS
+from .layout import HEAP_SIZE, M_PREV, M_RUN_AT, META_WORDS, OP, OP_DAMAGED
 from .words import Words
 
 __all__ = ["Delay"]
@@ -15,8 +15,9 @@ __all__ = ["Delay"]
 class Delay:
     """The delay heap of one queue."""
 
-    def __init__(self, w: Words, meta_at: int, heap_at: int) -> None:
+    def __init__(self, w: Words, meta_at: int, heap_at: int, capacity: int) -> None:
         self.w = w
+        self.capacity = capacity
         self.meta_at = meta_at
         self.heap_at = heap_at
 
@@ -27,6 +28,9 @@ class Delay:
     def add(self, slot: int) -> None:
         """Put ``slot`` in."""
         size = self.w[HEAP_SIZE]
+        if size >= self.capacity:
+            self.w[OP] = OP_DAMAGED
+            return
         self.w[HEAP_SIZE] = size + 1
         self._rise(size, slot)
 
@@ -35,6 +39,9 @@ class Delay:
         w = self.w
         at = w[self.meta_at + slot * META_WORDS + M_PREV]
         size = w[HEAP_SIZE] - 1
+        if at > size or size >= self.capacity or w[self.heap_at + at] != slot:
+            w[OP] = OP_DAMAGED
+            return
         w[HEAP_SIZE] = size
         if at == size:
             return

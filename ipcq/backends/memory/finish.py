@@ -81,7 +81,7 @@ class Finish:
         w[OP] = OP_RESERVE_RESULT
         core.drop_result(slot)
         code = self._reserve_result(core.meta_at + slot * META_WORDS, length, blob)
-        w[OP] = 0
+        core.close()
         return code
 
     def _reserve_result(self, m: int, length: int, blob: bool) -> int:
@@ -132,7 +132,7 @@ class Finish:
             return LOST
         self.w[OP] = OP_END
         code = self._end(slot, status, kind, data, length, run_at, now)
-        self.w[OP] = 0
+        core.close()
         return code
 
     def _end(

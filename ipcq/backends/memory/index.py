@@ -11,11 +11,12 @@ __all__ = ["Index"]
 class Index:
     """The id table of one queue."""
 
-    def __init__(self, w: Words, meta_at: int, buckets_at: int, buckets: int) -> None:
+    def __init__(self, w: Words, meta_at: int, buckets_at: int, buckets: int, capacity: int) -> None:
         self.w = w
         self.meta_at = meta_at
         self.buckets_at = buckets_at
         self.buckets = buckets
+        self.capacity = capacity  # no walk is longer, whatever the links say
 
     def _bucket(self, hi: int, lo: int) -> int:
         # The low half of a UUIDv7 is random; ids made elsewhere may not be, hence the upper half.
@@ -25,11 +26,13 @@ class Index:
         """The slot of the task with this id, as slot + 1; 0 when there is none."""
         w = self.w
         at = w[self._bucket(hi, lo)]
-        while at:
+        steps = self.capacity
+        while at and steps:
             m = self.meta_at + (at - 1) * META_WORDS
             if w[m + M_ID_LO] == lo and w[m + M_ID_HI] == hi:
                 return at
             at = w[m + M_HASH]
+            steps -= 1
         return 0
 
     def add(self, slot: int) -> None:
@@ -45,8 +48,10 @@ class Index:
         w = self.w
         m = self.meta_at + slot * META_WORDS
         link = self._bucket(w[m + M_ID_HI], w[m + M_ID_LO])
-        while w[link]:
+        steps = self.capacity
+        while w[link] and steps:
             if w[link] == slot + 1:
                 w[link] = w[m + M_HASH]
                 return
             link = self.meta_at + (w[link] - 1) * META_WORDS + M_HASH
+            steps -= 1

@@ -76,6 +76,8 @@ LOWEST_PRIORITY = -7
 SET_WORDS = 4
 MAX_PARTICIPANTS = 64 * SET_WORDS
 
+OP_DAMAGED = 255  # a critical section met what cannot be, and left it to a rebuild
+
 # --- participants ---------------------------------------------------------------------------
 PARTS_AT = 1024
 PART_WORDS = 56

@@ -35,7 +35,7 @@ class Ready:
 
     def first(self) -> int:
         """The next task to be taken, as slot + 1; 0 when there is none."""
-        levels = self.w[LEVELS]
+        levels = self.w[LEVELS] & (1 << LEVEL_COUNT) - 1
         return self.w[READY + 2 * highest_bit(levels)] if levels else 0
 
     def remove(self, slot: int) -> None:

@@ -31,6 +31,7 @@ from .layout import (
     MAX_DEATHS,
     META_WORDS,
     OP,
+    OP_DAMAGED,
     P_ASLEEP,
     P_DONE,
     P_GEN,
@@ -54,7 +55,7 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
 )
-from .slots import generation
+from .slots import generation, owner
 
 __all__ = ["Recover"]
 
@@ -92,7 +93,7 @@ class Recover:
         w[row + P_OWNED] = 0
         w[row + P_OWNED + 1] = 0
         w[row + P_ASLEEP] = 0
-        w[row + P_GEN] += 1
+        w[row + P_GEN] = w[row + P_GEN] + 1 & 0xFFFF_FFFF_FFFF_FFFF
         if w[PART_HIGH] <= index:
             w[PART_HIGH] = index + 1
         w[row + P_STATE] = PART_ACTIVE
@@ -121,6 +122,9 @@ class Recover:
         count = 0
         while w[row + P_OWNED]:
             slot = w[row + P_OWNED] - 1
+            if owner(w[core.state_at + slot]) != index + 1:
+                w[OP] = OP_DAMAGED
+                return count  # still active: its turn comes again, after the rebuild
             if self._return(slot, row, died, exit_word, rss, oom, now) and count < WAKES:
                 self.out[count] = slot
                 count += 1
@@ -131,7 +135,7 @@ class Recover:
         w[row + P_STATE] = PART_FREE
         core.hand_on()
         core.wake_all(CROWDED)
-        w[OP] = 0
+        core.close()
         return count
 
     def _return(self, slot: int, row: int, died: bool, exit_word: int, rss: int, oom: int, now: int) -> bool:
@@ -178,7 +182,7 @@ class Recover:
         """Keep the results that a leaving participant has not noticed, for whoever has the ids."""
         w = self.w
         core = self.core
-        steps = w[FRESH]
+        steps = core.capacity
         while w[row + P_INBOX] and steps:
             slot = w[row + P_INBOX] - 1
             core.chains.remove(row + P_INBOX, slot)

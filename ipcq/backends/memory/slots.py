@@ -11,6 +11,8 @@ from .layout import (
     GEN_SHIFT,
     M_NEXT,
     META_WORDS,
+    OP,
+    OP_DAMAGED,
     OWNER_MASK,
     OWNER_SHIFT,
     SLOTS_COMMITTED,
@@ -63,6 +65,9 @@ class Slots:
         w = self.w
         head = w[FREE_HEAD]
         if head:
+            if w[self.state_at + head - 1] & STATUS_MASK != ST_FREE:
+                w[OP] = OP_DAMAGED
+                return 0
             w[FREE_HEAD] = w[self.meta_at + (head - 1) * META_WORDS + M_NEXT]
             return head
         fresh = w[FRESH]
