@@ -88,7 +88,9 @@ class WorkerLease(Protocol):
         """
         ...
 
-    def fail(self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False) -> Status:
+    def fail(
+        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+    ) -> Status:
         """RUNNING -> FAILED, due again in ``retry_in`` seconds; KILLED with no attempt left.
 
         Args:

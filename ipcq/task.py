@@ -32,6 +32,7 @@ class Queue(str):
     __slots__ = ()
 
     def __new__(cls, name: str) -> Queue:
+        """Check the name."""
         if not isinstance(name, str) or not _QUEUE.match(name):
             raise ValueError(
                 f"{name!r} is not a queue name: use 1 to 128 of A-Z a-z 0-9 . _ - and no dot in front"

@@ -38,7 +38,7 @@ class MsgpackCodec:
         try:
             return self._unpack(data, raw=False, strict_map_key=False)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-            raise CodecError(f"not msgpack: {error or type(error).__name__}") from error
+            raise CodecError(f"not msgpack: {str(error) or type(error).__name__}") from error
 
 
 def _short(value: Any) -> str:

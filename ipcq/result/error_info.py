@@ -47,7 +47,9 @@ class ErrorInfo:
     def from_exception(cls, error: BaseException) -> ErrorInfo:
         """Describe ``error``; never raises, whatever its ``__str__`` does."""
         kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        name = kind.__qualname__
+        if kind.__module__ != "builtins":
+            name = f"{kind.__module__}.{name}"
         try:
             message = str(error)
         except Exception as broken:

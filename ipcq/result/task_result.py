@@ -41,4 +41,3 @@ class TaskResult(Generic[T]):
         if self.error is None:
             return self.value  # type: ignore[return-value]
         raise TaskFailed(f"task {self.task_id} was {self.status.name}: {self.error}") from self.error.cause()
-

@@ -10,7 +10,6 @@ from ipcq import (
     Backend,
     Codec,
     Completions,
-    ErrorInfo,
     Filter,
     JsonCodec,
     ListTasks,

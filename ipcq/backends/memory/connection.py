@@ -62,6 +62,15 @@ class Connection:
         self.queue = queue
         self.segment, self.lock = open_queue(queue, wishes, create=create, base=base)
         self.closed = False
+        try:
+            self._equip()
+        except BaseException:
+            self.lock.unshare()
+            self.lock.release()
+            self.segment.close()
+            raise
+
+    def _equip(self) -> None:
         segment = self.segment
         settings = self.settings = segment.settings
         self.words = segment.words
@@ -82,7 +91,7 @@ class Connection:
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
         self._rebuild = Rebuild(self.core)
-        self._guard = Guard(queue, self.lock, segment.words, self._make_whole)
+        self._guard = Guard(self.queue, self.lock, segment.words, self._make_whole)
 
     def __repr__(self) -> str:
         return f"<Connection to {self.segment.directory}{' (closed)' if self.closed else ''}>"
@@ -182,6 +191,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        self.blobs.close()
         self.lock.unshare()
         self.lock.release()
+        self.blobs.close()
         self.segment.close()

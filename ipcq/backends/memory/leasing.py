@@ -186,6 +186,8 @@ class MemoryLease:
             if code == OK:
                 return got
             if code == LOST:
+                if not data:  # a file that was written for it would be nobody's
+                    connection.blobs.retire(lease.slot, lease.generation, lease.epoch)
                 raise self._lost(task)
             if not self._make_room(until):
                 status, kind, data = self._without_room(status, kind, data, error)
@@ -384,6 +386,7 @@ class MemoryStream:
     def _take_once(self) -> tuple[Task[Any] | None, int, int]:
         """A task; or None, the wake word to sleep on (-1: look again at once), and when to look again."""
         connection = self._connection
+        self._lease.me.check()
         index = self._lease.me.index
         with connection.turn:
             out = connection.out

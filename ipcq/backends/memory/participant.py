@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from ...backend import WorkerExit
-from ...errors import StorageError, WorkerExists
+from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
 from .connection import Connection, microseconds
 from .futex import can_spin, wait
@@ -70,6 +70,7 @@ class Participant:
         try:
             self._describe(role, name, ",".join(layers))
             connection.call(self._enter, role, name)
+            self._generation = self.words[self.row + P_GEN]
         except BaseException:
             connection.lock.drop(PARTICIPANT + self.index)
             raise
@@ -102,6 +103,18 @@ class Participant:
         w[row + P_RSS] = resident_bytes()
         self.connection.lock.reassert()
         housekeep(self.connection)
+
+    def check(self) -> None:
+        """Raise `QueueClosed` if the row is not ours any more.
+
+        Its byte is lost when foreign code opens and closes the lock file in this process; until
+        `heartbeat` takes it again, a process of another pid namespace must think that we are dead.
+        """
+        w, row = self.words, self.row
+        if self.closed or w[row + P_GEN] != self._generation or w[row + P_STATE] != PART_ACTIVE:
+            raise QueueClosed(
+                f"queue {self.connection.queue!r}: this worker was closed, or taken for dead; register again"
+            )
 
     @property
     def request(self) -> int:

@@ -137,12 +137,13 @@ class MemoryStorage:
 
     def _me(self) -> Participant:
         """This handle's row, taken when it is needed first."""
+        connection = self._attached()
         me = self._client
         if me is None:
             with self._mutex:
                 me = self._client
                 if me is None:
-                    me = self._client = Participant(self._attached(), ROLE_CLIENT)
+                    me = self._client = Participant(connection, ROLE_CLIENT)
         return me
 
     def close(self) -> None:
