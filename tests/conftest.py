@@ -39,7 +39,7 @@ _RESIDENT_THREADS = {"TMonitor"}
 
 
 @pytest.fixture(autouse=True)
-def private_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A namespace of this test's own; checks that no process, thread or descriptor outlives it."""
     base = _SHM if os.access(_SHM, os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="ipcq-test-", dir=base))
@@ -47,6 +47,7 @@ def private_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     threads, descriptors = set(threading.enumerate()), _descriptors()
     try:
         yield directory
+        request.node.funcargs.clear()  # or pytest keeps queues, and what they map, for longer than we look
         leaks = [
             *_lasting(lambda: _processes(directory)),
             *_lasting(lambda: _threads(threads)),
