@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -306,7 +305,7 @@ class MemoryStream:
         self.held: deque[tuple[int, int, int]] = deque()
         self.ahead: tuple[int, int, int] | None = None
         lease.stream = self
-        self._woken = threading.Event()
+        self._woken = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -341,8 +340,8 @@ class MemoryStream:
             raise StopAsyncIteration from None
 
     def wake(self) -> None:
-        """Make a `next` that waits in another thread return None."""
-        self._woken.set()
+        """Make a `next` that waits return None; from another thread or a signal handler."""
+        self._woken = True
         self._lease.me.rouse()
 
     def close(self) -> None:
@@ -374,8 +373,8 @@ class MemoryStream:
             if task is not None:
                 return task
             left = until - time.monotonic()
-            if left <= 0 or self._woken.is_set():
-                self._woken.clear()
+            if left <= 0 or self._woken:
+                self._woken = False
                 housekeep(self._connection)
                 return None
             if due:

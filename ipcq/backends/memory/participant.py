@@ -10,7 +10,7 @@ from ...backend import WorkerExit
 from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
 from .connection import Connection, microseconds
-from .futex import can_spin, wait
+from .futex import can_spin, wait, wake
 from .layout import (
     LAST_SWEEP,
     MAX_PARTICIPANTS,
@@ -141,12 +141,14 @@ class Participant:
                     w[row + P_ASLEEP] = 0
 
     def rouse(self) -> None:
-        """Wake whoever sleeps on our word, in this process."""
-        self.connection.call(self._rouse)
+        """Wake whoever sleeps on our word, in this process; from a signal handler too.
 
-    def _rouse(self) -> None:
-        self.connection.core.clear_out()
-        self.connection.core.wake(self.index)
+        So it takes no lock. A bump by another process at the same moment may be lost: its system
+        call is not, and the sleeper looks again in any case.
+        """
+        w, at = self.words, self.row + P_WAKE
+        w[at] = w[at] + 1 & 0xFFFF_FFFF
+        wake(self.connection.wake_address(self.index))
 
     def close(self) -> None:
         """Give back what we have and leave."""

@@ -42,7 +42,9 @@ class Inbox:
         self.reader = reader
         self.connection: Connection = reader.connection
         self._me = me
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(
+            threading.Lock()
+        )  # not reentrant: `wake` may interrupt its holder
         self._pulling = False
         self._waiting: dict[int, list[MemoryCompletions]] = {}
         self._foreign: set[int] = set()
@@ -223,9 +225,10 @@ class Inbox:
             asker._take_in(task_id, result)
 
     def wake(self) -> None:
-        """Make everybody who waits look whether their wait is over."""
-        with self._changed:
+        """Make everybody who waits look whether their wait is over; from a signal handler too."""
+        if self._changed.acquire(blocking=False):
             self._changed.notify_all()
+            self._changed.release()
         self._me().rouse()
 
 
