@@ -194,5 +194,4 @@ class Connection:
         self.blobs.close()
         self.lock.unshare()
         self.lock.release()
-        self.blobs.close()
         self.segment.close()
