@@ -60,11 +60,15 @@ def check_empty(storage: MemoryStorage) -> str:
     return told
 
 
+def unfinished(storage: MemoryStorage) -> int:
+    """How many tasks are owed a run, or are running."""
+    return sum(storage._connection.words[COUNTS + status] for status in _UNFINISHED)
+
+
 def await_idle(storage: MemoryStorage, within: float = 120.0) -> None:
     """Wait until no task is owed a run."""
-    words = storage._connection.words
     until = time.monotonic() + within
-    while any(words[COUNTS + status] for status in _UNFINISHED):
+    while unfinished(storage):
         assert time.monotonic() < until, f"still unfinished after {within:g} s: {storage!r}"
         time.sleep(0.01)
 
