@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -18,13 +18,13 @@ from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
 from .connection import Connection, microseconds
-from .layout import ROLE_CLIENT
+from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, queue_info
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
-from .pushing import BATCH, DEFAULTS, Pusher, Terms, chunks, read_parts
+from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
 from .reading import Reader
 from .settings import Wishes
 from .waiting import Inbox, MemoryCompletions
@@ -210,7 +210,7 @@ class MemoryStorage:
         """Store one task and return its id."""
         self._attached()
         staged = self._pusher.stage(args, read_parts(**parts) if parts else DEFAULTS, TaskId.new())
-        self._pusher.push((staged,), Terms.of(timeout, block))
+        self._store((staged,), Terms.of(timeout, block))
         return TaskId(staged.id)
 
     def push_bulk(
@@ -222,7 +222,7 @@ class MemoryStorage:
         many = list(iterable)
         ids = TaskId.many(len(many))
         staged = [stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
-        self._pusher.push(staged, Terms.of(timeout, block))
+        self._store(staged, Terms.of(timeout, block))
         return ids
 
     def push_stream(
@@ -273,8 +273,18 @@ class MemoryStorage:
         """Store many tasks with their own parts, in order; all are encoded first."""
         self._attached()
         staged = [self._pusher.stage_task(task) for task in tasks]
-        self._pusher.push(staged, Terms.of(timeout, block))
+        self._store(staged, Terms.of(timeout, block))
         return [TaskId(each.id) for each in staged]
+
+    def _store(self, staged: Sequence[Staged], terms: Terms) -> None:
+        """Expected before they are stored: another thread may see one finish before we are back."""
+        ids = [each.id for each in staged if each.limits & L_KEEP]
+        self._inbox.expect(ids)
+        try:
+            self._pusher.push(staged, terms)
+        except BaseException:
+            self._inbox.unexpect(ids)
+            raise
 
     # --- Backend --------------------------------------------------------------------------------
 

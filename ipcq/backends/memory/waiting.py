@@ -11,23 +11,35 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ...errors import ResultExpired, WaitTimeout
 from ...result import TaskResult
 from ...task import TaskId
 from .connection import Connection
-from .layout import M_SUBMITTER, META_WORDS, OK, P_GEN, REMOVED, ST_PENDING, STATUS_MASK
+from .layout import (
+    L_KEEP,
+    M_DONE_SEQ,
+    M_LIMITS,
+    M_SUBMITTER,
+    META_WORDS,
+    OK,
+    P_GEN,
+    REMOVED,
+    ST_PENDING,
+    STATUS_MASK,
+)
 from .participant import TICK, Participant, housekeep
 from .parts import Slot
 from .reading import Reader, not_found
-from .slots import finished
+from .slots import finished, generation
 
 __all__ = ["Inbox", "MemoryCompletions"]
 
 _BATCH = 64  # results fetched in one hold of the lock
 _LOOKUP = 400  # ids looked up in one
+_MOST_FRESH = 1 << 17
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -48,6 +60,7 @@ class Inbox:
         self._pulling = False
         self._waiting: dict[int, list[MemoryCompletions]] = {}
         self._foreign: set[int] = set()
+        self._fresh: set[int] = set()  # pushed by us, and their finish not seen yet
         self._removed = 0
 
     def __repr__(self) -> str:
@@ -60,14 +73,29 @@ class Inbox:
         wanted = list(ids)
         me = self._me()
         self._removed = self._removed or self.connection.words[REMOVED]
-        found = self.look_up(wanted)
-        for task_id, place in zip(wanted, found, strict=True):
+        fresh, waiting = self._fresh, self._waiting
+        # Asked for before it is looked up: so whatever finishes in between is fetched for us.
+        with self._changed:
+            others = [task_id for task_id in wanted if task_id not in fresh]
+            for task_id in wanted:
+                waiting.setdefault(task_id, []).append(who)
+        found = self.look_up(others)
+        for task_id, place in zip(others, found, strict=True):
             if place is None:
                 raise not_found(self.reader.queue, task_id)
+        self._sort_in([(i, f) for i, f in zip(others, found, strict=True) if f is not None], me)
+
+    def expect(self, ids: Sequence[int]) -> None:
+        """Note tasks that this handle is about to push: to wait for them, they need not be looked up."""
         with self._changed:
-            for task_id in wanted:
-                self._waiting.setdefault(task_id, []).append(who)
-        self._sort_in([(i, f) for i, f in zip(wanted, found, strict=True) if f is not None], me)
+            if len(self._fresh) + len(ids) > _MOST_FRESH:
+                self._fresh.clear()
+            self._fresh.update(ids[:_MOST_FRESH])
+
+    def unexpect(self, ids: Sequence[int]) -> None:
+        """Have these looked up after all."""
+        with self._changed:
+            self._fresh.difference_update(ids)
 
     def _sort_in(self, found: list[tuple[TaskId, tuple[int, int]]], me: Participant) -> None:
         """Fetch what is finished already; note what others pushed."""
@@ -187,8 +215,9 @@ class Inbox:
         with self._changed:
             for task_id in lost:
                 self._hand_out(task_id, None)
+            self._changed.notify_all()
         if done:
-            self._fetch(done)
+            self._fetch(self._by_end(done))
         return bool(lost or done)
 
     def _fetch(self, places: list[tuple[int, int]]) -> None:
@@ -197,11 +226,14 @@ class Inbox:
             self._fetch_batch(places[start : start + _BATCH])
 
     def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
-        connection, reader, waiting = self.connection, self.reader, self._waiting
-        read: list[tuple[Slot, TaskResult[Any] | None]] = []
-        for number, word in places:
-            slot = reader.slot_at(number, word)
-            read.append((slot, reader.result(slot) if slot.id in waiting else None))
+        connection, reader = self.connection, self.reader
+        slots = [reader.slot_at(number, word) for number, word in places]
+        with self._changed:
+            self._fresh.difference_update([slot.id for slot in slots])
+            asked = [slot.id in self._waiting for slot in slots]
+        read: list[tuple[Slot, TaskResult[Any] | None]] = [
+            (slot, reader.result(slot) if wanted else None) for slot, wanted in zip(slots, asked, strict=True)
+        ]
         with connection.turn:
             stage, out = connection.stage, connection.out
             for n, (slot, result) in enumerate(read):
@@ -216,6 +248,7 @@ class Inbox:
         with self._changed:
             for result in came:
                 self._hand_out(result.task_id, result)
+            self._changed.notify_all()  # those who wait while another pulls
 
     def _hand_out(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
         """Give a result to who asked for it; under `_changed`."""
@@ -273,8 +306,8 @@ class MemoryCompletions:
                     break
         self._woken = False
         results = []
-        while self._came:
-            results.append(self._next())
+        while self._came and (self._came[0][1] is not None or not results):
+            results.append(self._next())  # an error waits for the next call: these came before it
         return results
 
     def wake(self) -> None:
@@ -322,10 +355,10 @@ class MemoryCompletions:
         return self
 
     async def __anext__(self) -> TaskResult[Any]:
-        try:
-            return await asyncio.to_thread(self.__next__)
-        except StopIteration:
-            raise StopAsyncIteration from None
+        result = await asyncio.to_thread(next, self, None)  # a future cannot carry a StopIteration
+        if result is None:
+            raise StopAsyncIteration
+        return result
 
     def close(self) -> None:
         """Wait for nothing any more."""
