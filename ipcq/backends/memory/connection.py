@@ -171,9 +171,11 @@ class Connection:
     # --- the end --------------------------------------------------------------------------------
 
     def check_open(self) -> None:
-        """Raise `QueueClosed` once this handle was closed."""
+        """Raise `QueueClosed` once this handle was closed, or the queue destroyed."""
         if self.closed:
             raise QueueClosed(f"queue {self.queue!r}: this handle was closed")
+        if self.words[CLOSED]:
+            raise QueueClosed(f"queue {self.queue!r} was destroyed; open it again to make a new one")
 
     def destroy(self) -> None:
         """Tell everybody that the queue is gone, and remove its files."""

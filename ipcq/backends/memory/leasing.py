@@ -14,6 +14,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
 from .connection import Connection, microseconds
+from .core import WAKES
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -39,6 +40,9 @@ from .slots import generation
 __all__ = ["MemoryLease", "MemoryStream"]
 
 _NOTHING = memoryview(b"")
+LONGEST_DELAY = 1e10  # seconds
+MOST_TAKEN = WAKES // 2  # in one hold of the lock: they are listed in `out`, in front of the wakes
+_END = object()
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
 
 
@@ -76,6 +80,8 @@ class MemoryLease:
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
         """RUNNING -> FAILED, or KILLED with no attempt left."""
+        if not retry_in < LONGEST_DELAY:
+            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         run_at = microseconds() + max(0, round(retry_in * 1e6))
         status = self._end(
             task, ST_KILLED if final else ST_FAILED, KIND_ERROR, error_bytes(error), run_at, error
@@ -115,14 +121,23 @@ class MemoryLease:
         """The common case in one hold of the lock, with the start of the task held next, if any."""
         connection = self.connection
         lease, stream = self._lease_of(task), self.stream
-        following = stream.held[0] if stream is not None and stream.held else None
         with connection.turn:
-            code, started = connection.run(_end_and_start, connection, self, lease, data, following)
+            following = stream.held[0] if stream is not None and stream.held and not stream.ahead else None
+            code, started = connection.run(
+                _end_and_start,
+                connection,
+                self,
+                lease,
+                memoryview(data),
+                len(data),
+                microseconds(),
+                following,
+            )
+            if following is not None and stream is not None and code == OK:
+                stream.held.popleft()
+                stream.ahead = following if started == OK else None
         if code == LOST:
             raise self._lost(task)
-        if following is not None and stream is not None and code == OK:
-            stream.held.popleft()
-            stream.ahead = following if started == OK else None
         return bool(code == OK)
 
     def _lost(self, task: Task[Any]) -> LeaseLost:
@@ -260,11 +275,12 @@ def _end_and_start(
     connection: Connection,
     worker: MemoryLease,
     lease: Lease,
-    data: bytes,
+    data: memoryview,
+    size: int,
+    now: int,
     following: tuple[int, int, int] | None,
 ) -> tuple[int, int]:
     """With the lock: RUNNING -> DONE for one task, QUEUED -> RUNNING for the one that is next."""
-    now = microseconds()
     index = worker.me.index
     code = connection.finish.end(
         lease.slot,
@@ -273,8 +289,8 @@ def _end_and_start(
         index,
         ST_DONE,
         worker.codecs.mark | KIND_VALUE,
-        memoryview(data),
-        len(data),
+        data,
+        size,
         0,
         now,
     )
@@ -300,7 +316,7 @@ class MemoryStream:
         self._lease = lease
         self._connection = lease.connection
         self._reader = lease.reader
-        self._prefetch = prefetch
+        self._prefetch = min(prefetch, MOST_TAKEN)
         self._owned = owned
         self.held: deque[tuple[int, int, int]] = deque()
         self.ahead: tuple[int, int, int] | None = None
@@ -318,14 +334,11 @@ class MemoryStream:
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
-        if self.ahead is not None:
-            slot, _, epoch = self.ahead
-            self.ahead = None
-            task = self._read(slot, epoch)
-            if task is not None:
-                return task
-        while self.held:
-            task = self._start(*self.held.popleft())
+        while self.ahead is not None or self.held:
+            with self._connection.turn:  # threads may share a stream
+                ahead, self.ahead = self.ahead, None
+                following = self.held.popleft() if ahead is None and self.held else None
+            task = self._read(ahead[0], ahead[2]) if ahead else self._start(*following) if following else None
             if task is not None:
                 return task
         return self._take()
@@ -334,10 +347,10 @@ class MemoryStream:
         return self
 
     async def __anext__(self) -> Task[Any] | None:
-        try:
-            return await asyncio.to_thread(self.__next__)
-        except StopIteration:
-            raise StopAsyncIteration from None
+        task: Any = await asyncio.to_thread(next, self, _END)  # a future cannot carry a StopIteration
+        if task is _END:
+            raise StopAsyncIteration
+        return task  # type: ignore[no-any-return]
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -351,8 +364,11 @@ class MemoryStream:
         self._closed = True
         if self.ahead is not None:
             self.held.append(self.ahead)
-        while self.held:
-            self._lease._return(*self.held.pop())
+        try:
+            while self.held:
+                self._lease._return(*self.held.pop())
+        except QueueClosed:
+            self.held.clear()  # it went with the queue, or is another process's
         if self._owned:
             self._lease.close()
 

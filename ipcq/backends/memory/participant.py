@@ -158,6 +158,8 @@ class Participant:
         connection = self.connection
         try:
             connection.call(connection.recover.reclaim, self.index, False, 0, 0, 0, microseconds())
+        except QueueClosed:
+            pass  # it went with the queue, or is another process's: this one was forked from it
         finally:
             connection.lock.drop(PARTICIPANT + self.index)
 

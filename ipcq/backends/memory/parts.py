@@ -54,6 +54,7 @@ __all__ = [
     "HeldTask",
     "Slot",
     "checksum",
+    "codec_or_unknown",
     "error_of",
     "limits_word",
     "moment_word",
@@ -91,6 +92,32 @@ class Codecs:
                 f"a task of this queue was written with a codec that is not known here (its checksum is"
                 f" {mark:08x}); open the queue with that codec: codec=..."
             ) from None
+
+
+class _UnknownCodec:
+    """Stands for a codec that this program does not have: all of a task but its args can be seen."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def encode(self, value: Any) -> bytes:
+        raise self._error()
+
+    def decode(self, data: bytes | memoryview) -> Any:
+        raise self._error()
+
+    def _error(self) -> CodecError:
+        return CodecError(
+            f"the codec {self.name!r} of this queue is not known here; open the queue with codec=..."
+        )
+
+
+def codec_or_unknown(name: str) -> Codec:
+    """The codec of that name, or one that says it is not known when it is used."""
+    try:
+        return get_codec(name)
+    except CodecError:
+        return _UnknownCodec(name)
 
 
 # --- into a slot ----------------------------------------------------------------------------------

@@ -233,14 +233,14 @@ class _Room:
             connection.grow_slots()
         elif code == NEED_ARENA:
             if not connection.grow_arena():
-                self._give_way(task)
+                self._give_way(code, task)
         elif code in (FULL, NO_BYTES):
             self._pusher.check_size(task)
-            self._give_way(task)
+            self._give_way(code, task)
         else:
             raise self._pusher._refused(code, task)
 
-    def _give_way(self, task: Staged) -> None:
+    def _give_way(self, code: int, task: Staged) -> None:
         """Have fetched results give way, else wait: first say so, look again, then sleep."""
         connection = self._connection
         if connection.call(connection.accept.make_room, BATCH):
@@ -257,7 +257,7 @@ class _Room:
         if self._terms.until is not None:
             left = self._terms.until - time.monotonic()
             if left <= 0:
-                raise self._full()
+                raise self._full(code, task)
         self._me.sleep(self._seen, left)
         self._seen = None
         housekeep(connection)
@@ -267,12 +267,17 @@ class _Room:
         used = connection.core.capacity - connection.words[COUNTS + ST_FREE]
         return f"{used} tasks of capacity {connection.core.capacity}"
 
-    def _full(self) -> QueueFull:
+    def _full(self, code: int, task: Staged) -> QueueFull:
         waited = time.monotonic() - self._started
         how = f"waited {waited:.1f} s" if self._terms.until else "was not to wait"
+        if code == FULL:
+            lacking, setting = "places", "capacity"
+        else:
+            setting = "blob_bytes" if len(task.payload) > ARENA_LIMIT else "arena_bytes"
+            lacking = f"bytes of {setting}={getattr(self._connection.settings, setting)}"
         return QueueFull(
-            f"queue {self._pusher.queue!r} is full ({self._used()}); {how};"
-            " raise capacity= or blob_bytes=, or add workers"
+            f"queue {self._pusher.queue!r} has no {lacking} left ({self._used()}); {how};"
+            f" raise {setting}= or add workers"
         )
 
 

@@ -139,11 +139,12 @@ class Reader:
     def result(self, slot: Slot) -> TaskResult[Any]:
         """The outcome in a finished slot; void unless `settle` agrees afterwards."""
         task_id, kind = slot.id, slot.meta[M_KIND]
-        data = self.result_bytes(slot)
+        data = self.result_bytes(slot) if slot.meta[M_RESULT] else b""
         if slot.word & STATUS_MASK != ST_DONE:
             return TaskResult(task_id, Status.KILLED, None, error_of(kind, slot.word, data))
         if kind & 0xFF != KIND_VALUE or data is None:
-            return TaskResult(task_id, Status.DONE, None, None)
+            lost = ErrorInfo("ResultLost", "the result was stored, and is not there any more")
+            return TaskResult(task_id, Status.DONE, None, lost)
         try:
             return TaskResult(task_id, Status.DONE, self._decode(kind >> 32, data), None)
         except CodecError as error:

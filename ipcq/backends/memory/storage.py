@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
+import weakref
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, queue_info
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_dead, sweep_blobs
-from .parts import Codecs, status_of
+from .parts import Codecs, codec_or_unknown, status_of
 from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
 from .reading import Reader
 from .settings import Wishes
@@ -89,15 +90,24 @@ class MemoryStorage:
         )
         self._open(Queue(name), own, wishes, create, base_directory())
 
-    def _open(self, queue: Queue, own: Codec | None, wishes: Wishes, create: bool, base: str) -> None:
+    def _open(
+        self,
+        queue: Queue,
+        own: Codec | None,
+        wishes: Wishes,
+        create: bool,
+        base: str,
+        codec_named: Callable[[str], Codec] = get_codec,
+    ) -> None:
         self._queue, self._own, self._base = queue, own, base
         self._mutex = threading.RLock()
         self._client: Participant | None = None
+        self._leases: weakref.WeakSet[MemoryLease] = weakref.WeakSet()
         self._closed = False
         connection = self._connection = Connection(queue, wishes, create=create, base=base)
         self._pid = os.getpid()
         try:
-            self._codecs = Codecs(own or get_codec(connection.settings.codec))
+            self._codecs = Codecs(own or codec_named(connection.settings.codec))
             self._reader = Reader(connection, queue, self._codecs)
             self._pusher = Pusher(connection, queue, self._codecs, self._me)
             self._inbox = Inbox(self._reader, self._me)
@@ -110,7 +120,10 @@ class MemoryStorage:
     def __repr__(self) -> str:
         if self._closed:
             return f"<MemoryStorage {self._queue!r} [closed]>"
-        stats = queue_info(self._connection).stats
+        try:
+            stats = queue_info(self._connection).stats
+        except QueueClosed:
+            return f"<MemoryStorage {self._queue!r} [destroyed, or another process's]>"
         shown = ", ".join(f"{int(s.value)} {s.title.partition('_')[0].lower()}" for s in stats if s.value)
         return f"<MemoryStorage {self._queue!r} [{shown or 'empty'}]>"
 
@@ -129,10 +142,10 @@ class MemoryStorage:
 
     def _attached(self) -> Connection:
         """The connection; made anew in a forked child, which has none of its parent's locks."""
-        if self._pid != os.getpid():
-            self._open(self._queue, self._own, Wishes(), False, self._base)
         if self._closed:
             raise QueueClosed(f"queue {self._queue!r}: this handle was closed; open it again")
+        if self._pid != os.getpid():
+            self._open(self._queue, self._own, Wishes(), False, self._base)
         return self._connection
 
     def _me(self) -> Participant:
@@ -154,6 +167,8 @@ class MemoryStorage:
         if self._pid != os.getpid():
             return  # a forked child has nothing to give back
         try:
+            for lease in list(self._leases):
+                lease.close()
             if self._client is not None:
                 self._client.close()
         except StorageError:  # damaged: whatever it had is found by the next one
@@ -291,7 +306,9 @@ class MemoryStorage:
     def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> MemoryLease:
         """Enter a worker; `WorkerExists` while another with this id provably lives."""
         self._attached()
-        return MemoryLease(self._reader, worker_id, layers)
+        lease = MemoryLease(self._reader, worker_id, layers)
+        self._leases.add(lease)
+        return lease
 
     def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> MemoryStream:
         """Tasks for one worker; an id is registered for the stream's life."""
@@ -314,6 +331,7 @@ class MemoryStorage:
     def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
         """Return the tasks of dead owners to the queue, and tell which."""
         connection = self._attached()
+        connection.check_open()
         back = reclaim_dead(connection, exits)
         if back:
             sweep_blobs(connection)
@@ -352,7 +370,9 @@ class MemoryStorage:
         wanted = frozenset(statuses)
         if not wanted <= {Status.DONE, Status.KILLED}:
             raise ValueError("vacuum removes DONE and KILLED tasks only: the others are owed a run")
-        before = microseconds() - max(0, round(older_than * 1e6))
+        if not older_than >= 0:
+            raise ValueError(f"older_than must be seconds, 0 or more; not {older_than!r}")
+        before = max(0, microseconds() - round(min(older_than, 1e12) * 1e6))
         removed: int = 0
         start: int = 0
         while True:
@@ -388,10 +408,10 @@ class MemoryStorage:
         return [queue_info(storage._connection) for storage in self._each()]
 
     def _other(self, queue: str | None) -> _Borrowed:
-        self._attached()
+        self._attached().check_open()
         if queue is None or queue == self._queue:
             return _Borrowed(self, False)
-        return _Borrowed(_reopen(queue, None, self._base), True)
+        return _Borrowed(_reopen(queue, None, self._base, codec_or_unknown), True)
 
     def _each(self) -> Iterable[MemoryStorage]:
         """Every queue of the namespace that can be opened, one after the other."""
@@ -399,7 +419,7 @@ class MemoryStorage:
             try:
                 with self._other(name) as storage:
                     yield storage
-            except StorageError:
+            except (StorageError, QueueClosed):
                 continue  # removed, or damaged: what can be seen of it is nothing
 
 
@@ -418,10 +438,12 @@ class _Borrowed:
             self._storage.close()
 
 
-def _reopen(name: str, own: Codec | None, base: str) -> MemoryStorage:
+def _reopen(
+    name: str, own: Codec | None, base: str, codec_named: Callable[[str], Codec] = get_codec
+) -> MemoryStorage:
     """Attach to an existing queue in a known place."""
     storage = MemoryStorage.__new__(MemoryStorage)
-    storage._open(Queue(name), own, Wishes(), False, base)
+    storage._open(Queue(name), own, Wishes(), False, base, codec_named)
     return storage
 
 

@@ -33,7 +33,7 @@ from .layout import (
 from .participant import TICK, Participant, housekeep
 from .parts import Slot
 from .reading import Reader, not_found
-from .slots import finished, generation
+from .slots import finished
 
 __all__ = ["Inbox", "MemoryCompletions"]
 
@@ -61,7 +61,9 @@ class Inbox:
         self._waiting: dict[int, list[MemoryCompletions]] = {}
         self._foreign: set[int] = set()
         self._fresh: set[int] = set()  # pushed by us, and their finish not seen yet
-        self._removed = 0
+        self._unseen: set[int] = set()  # of these, the ones asked for and not looked up
+        self._look_at = 0.0  # when to look these up: another handle may have fetched one first
+        self._removed = self.connection.words[REMOVED]
 
     def __repr__(self) -> str:
         return f"<Inbox of {self.reader.queue!r} [{len(self._waiting)} awaited]>"
@@ -72,11 +74,18 @@ class Inbox:
         """Have the results of ``ids`` handed to ``who``; `TaskNotFound` asks for none of them."""
         wanted = list(ids)
         me = self._me()
-        self._removed = self._removed or self.connection.words[REMOVED]
-        fresh, waiting = self._fresh, self._waiting
+        fresh, waiting, removed = self._fresh, self._waiting, self.connection.words[REMOVED]
         # Asked for before it is looked up: so whatever finishes in between is fetched for us.
         with self._changed:
+            if removed != self._removed:
+                fresh.clear()  # it may be one of these
+                if not waiting:
+                    self._removed = removed
             others = [task_id for task_id in wanted if task_id not in fresh]
+            if len(others) < len(wanted):
+                if not self._unseen:
+                    self._look_at = time.monotonic() + TICK
+                self._unseen.update(fresh.intersection(wanted))
             for task_id in wanted:
                 waiting.setdefault(task_id, []).append(who)
         found = self.look_up(others)
@@ -98,21 +107,27 @@ class Inbox:
             self._fresh.difference_update(ids)
 
     def _sort_in(self, found: list[tuple[TaskId, tuple[int, int]]], me: Participant) -> None:
-        """Fetch what is finished already; note what others pushed."""
+        """Fetch what is finished already; note what does not come into the inbox, or is not kept."""
         done = [(slot, word) for _, (slot, word) in found if finished(word)]
         if done:
-            self._fetch(done)
+            self._fetch(self._by_end(done))
         mark = (self.connection.words[me.row + P_GEN] & 0xFFFF_FFFF) << 16 | me.index + 1
         core, words = self.connection.core, self.connection.words
-        foreign = {
-            int(task_id)
-            for task_id, (slot, word) in found
-            if not finished(word) and words[core.meta_at + slot * META_WORDS + M_SUBMITTER] != mark
-        }
+        foreign = set()
+        for task_id, (slot, word) in found:
+            m = core.meta_at + slot * META_WORDS
+            ours = words[m + M_SUBMITTER] == mark and words[m + M_LIMITS] & L_KEEP
+            if not finished(word) and not ours:
+                foreign.add(int(task_id))
         if foreign:
             with self._changed:
                 self._foreign |= foreign
             self._look_again()  # it may have finished before anybody watched
+
+    def _by_end(self, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Finished tasks in the order in which they finished."""
+        words, at = self.connection.words, self.connection.core.meta_at + M_DONE_SEQ
+        return sorted(places, key=lambda place: words[at + place[0] * META_WORDS])
 
     def forget(self, who: MemoryCompletions, ids: Iterable[int]) -> None:
         """``who`` does not wait for these any more."""
@@ -172,7 +187,10 @@ class Inbox:
             seen = self._empty(me)
             if is_over():
                 return True
-            left = until - time.monotonic()
+            now = time.monotonic()
+            if self._unseen and now >= self._look_at and self._look_again():
+                continue
+            left = until - now
             if left <= 0:
                 return False
             if seen < 0 or self._look_at_others(me):
@@ -202,12 +220,22 @@ class Inbox:
             return self._look_again()
         return False
 
+    def look_at_all(self) -> None:
+        """Fetch what is there, and look up whatever was not: before anybody is told that it is late."""
+        self._look_at = 0.0
+        self.await_change(lambda: False, 0.0)
+
     def _look_again(self) -> bool:
         """Look up every id that may have changed unseen; whether anything had."""
         removed = self.connection.words[REMOVED]
+        self._look_at = time.monotonic() + TICK
         with self._changed:
-            all_of_them = removed != self._removed
-            ids = [TaskId(i) for i in (self._waiting if all_of_them else self._foreign)]
+            if removed != self._removed:
+                self._fresh.clear()
+                ids = [TaskId(i) for i in self._waiting]
+            else:
+                ids = [TaskId(i) for i in self._waiting.keys() & (self._foreign | self._unseen)]
+            self._unseen.clear()
         self._removed = removed
         found = self.look_up(ids)
         lost = [i for i, place in zip(ids, found, strict=True) if place is None]
@@ -305,7 +333,7 @@ class MemoryCompletions:
                 if left <= 0:
                     break
         self._woken = False
-        results = []
+        results: list[TaskResult[Any]] = []
         while self._came and (self._came[0][1] is not None or not results):
             results.append(self._next())  # an error waits for the next call: these came before it
         return results
@@ -342,6 +370,9 @@ class MemoryCompletions:
                 raise StopIteration
             left = TICK if self._until is None else self._until - time.monotonic()
             if left <= 0:
+                self._inbox.look_at_all()
+                if self._came:
+                    break
                 count = len(self._open)
                 self.close()
                 raise WaitTimeout(
