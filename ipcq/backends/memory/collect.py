@@ -151,7 +151,8 @@ class Collect:
         core = self.core
         self._move(slot, word | FETCHED_FLAG, FETCHED)
         core.forget_pusher(slot, 1)
-        core.wake_all(CROWDED)
+        if core.w[CROWDED]:
+            core.wake_all(CROWDED)
 
     def _move(self, slot: int, word: int, target: int) -> None:
         """Commit ``word`` and put the finished slot into another list, behind the others."""

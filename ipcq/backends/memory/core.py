@@ -22,8 +22,10 @@ from .layout import (
     FETCHED,
     FETCHED_FLAG,
     FRESH,
+    GEN_SHIFT,
     IDLE,
     L_KEEP,
+    LEASE_MASK,
     M_EPOCH,
     M_LIMITS,
     M_PAYLOAD,
@@ -33,6 +35,8 @@ from .layout import (
     NOTICED,
     OP,
     OP_DAMAGED,
+    OWNER_MASK,
+    OWNER_SHIFT,
     P_ASLEEP,
     P_DONE,
     P_GEN,
@@ -56,7 +60,7 @@ from .layout import (
     Geometry,
 )
 from .ready import Ready
-from .slots import Slots, finished, generation, owner
+from .slots import Slots, finished, generation
 from .words import Words
 
 __all__ = ["Core"]
@@ -119,11 +123,9 @@ class Core:
     def holds(self, slot: int, gen: int, epoch: int, index: int, status: int) -> bool:
         """Whether participant ``index`` has a valid lease on ``slot``, in that status."""
         w = self.w
-        word = w[self.state_at + slot]
+        lease = gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | status
         return (
-            word & STATUS_MASK == status
-            and generation(word) == gen
-            and owner(word) == index + 1
+            w[self.state_at + slot] & LEASE_MASK == lease
             and w[self.meta_at + slot * META_WORDS + M_EPOCH] == epoch
         )
 
@@ -139,7 +141,7 @@ class Core:
 
     def disown(self, slot: int) -> None:
         """Take ``slot`` from those of its owner, which its state word still names."""
-        index = owner(self.w[self.state_at + slot]) - 1
+        index = ((self.w[self.state_at + slot] & OWNER_MASK) >> OWNER_SHIFT) - 1
         self.chains.remove(self.row(index) + P_OWNED, slot)
 
     def close(self) -> None:
@@ -260,7 +262,8 @@ class Core:
             self.wake(pusher - 1)
         else:
             self.chains.append(UNFETCHED, slot)
-        self.wake_all(CURIOUS)
+        if w[CURIOUS]:
+            self.wake_all(CURIOUS)
 
     def list_of(self, slot: int) -> int:
         """The list that a finished task is in."""
@@ -307,7 +310,8 @@ class Core:
         self.slots.release(slot)
         self.drop_payload(slot)
         self.drop_result(slot)
-        self.wake_all(CROWDED)
+        if self.w[CROWDED]:
+            self.wake_all(CROWDED)
 
     def used_slots(self) -> int:
         """Slots from here on were never used."""

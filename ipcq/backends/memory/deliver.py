@@ -21,6 +21,7 @@ from .layout import (
     M_EPOCH,
     M_LOCK_AT,
     M_NEXT,
+    M_RESULT,
     M_RUN_AT,
     M_SEQ,
     M_STARTED,
@@ -137,7 +138,8 @@ class Deliver:
         kept = word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)
         core.slots.commit(slot, kept | index + 1 << OWNER_SHIFT | status)
         core.own(slot, index)
-        core.drop_result(slot)  # the error of the run before
+        if w[m + M_RESULT]:
+            core.drop_result(slot)  # the error of the run before
 
     def start(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
         """QUEUED -> RUNNING; LOST where the lease is void."""

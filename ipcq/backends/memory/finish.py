@@ -27,6 +27,7 @@ from .layout import (
     M_DONE_SEQ,
     M_KIND,
     M_LIMITS,
+    M_PAYLOAD,
     M_RESULT,
     M_RESULT_INLINE,
     M_RUN_AT,
@@ -142,7 +143,8 @@ class Finish:
         w = self.w
         m = core.meta_at + slot * META_WORDS
         if length:
-            core.drop_result(slot)
+            if w[m + M_RESULT]:
+                core.drop_result(slot)
             if length <= RESULT_INLINE_BYTES:
                 core.copy_in(D_INLINE | length << 32, data, 0, m + M_RESULT_INLINE)
                 w[m + M_RESULT] = D_INLINE | length << 32
@@ -200,7 +202,8 @@ class Finish:
             if not w[m + M_LIMITS] & L_KEEP:
                 core.free(slot)
                 return
-            core.drop_payload(slot)
+            if w[m + M_PAYLOAD] & 3 > D_INLINE:
+                core.drop_payload(slot)
         core.file_finished(slot)
 
     def _count(self, now: int) -> None:
