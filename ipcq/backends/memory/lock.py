@@ -84,6 +84,10 @@ class Guard:
                 lock.inside = False
                 lockf(fd, _UNLOCK, 1, QUEUE)
 
+    def close(self) -> None:
+        """Refuse from now on, though other handles of this process go on using the lock file."""
+        self._lock = LockFile(self._lock.path, -1)
+
     def _hold(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         words = self._words
         if words[CLOSED]:
