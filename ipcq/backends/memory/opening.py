@@ -101,6 +101,9 @@ def _shared(queue: Queue, directory: str, lock: LockFile, wishes: Wishes, create
         if lock.is_current() and os.path.lexists(os.path.join(directory, CONTROL)):
             raise
         return None  # `remove_queue` was at work, which need not wait for those who are attached
+    if not lock.is_current():
+        segment.close()  # of a new queue, whose lock file is another
+        return None
     return _checked(queue, segment, lock, wishes)
 
 
@@ -108,6 +111,8 @@ def _create(directory: str, lock: LockFile, wishes: Wishes) -> bool:
     if not lock.try_exclusive():
         return False
     try:
+        if not lock.is_current():
+            return False  # removed before we were alone
         if not _exists(directory):
             _make(directory, wishes)
     finally:
