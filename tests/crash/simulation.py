@@ -1,0 +1,362 @@
+"""One queue's memory without an operating system: every store seen, every participant in one process.
+
+Liveness is what the test says, time stands still unless it moves it, and the whole memory can be
+saved and loaded as two byte strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ipcq.backends.memory.accept import Accept
+from ipcq.backends.memory.collect import Collect
+from ipcq.backends.memory.core import OUT_WORDS, STAGE_WORDS, Core
+from ipcq.backends.memory.deliver import Deliver
+from ipcq.backends.memory.finish import Finish
+from ipcq.backends.memory.layout import (
+    ATTEMPTS_MASK,
+    ATTEMPTS_SHIFT,
+    BLOCK_BYTES,
+    COUNTS,
+    D_ARENA,
+    D_BLOB,
+    D_INLINE,
+    DEATHS_MASK,
+    DEATHS_SHIFT,
+    DELAYED,
+    FETCHED_FLAG,
+    FRESH,
+    INLINE_BYTES,
+    L_DEATHS_SHIFT,
+    L_GIVEN_ID,
+    L_KEEP,
+    L_LEVEL_SHIFT,
+    LEVEL_COUNT,
+    M_EPOCH,
+    M_ID_LO,
+    M_INLINE,
+    M_KIND,
+    M_NEXT,
+    M_PAYLOAD,
+    M_RESULT,
+    M_RESULT_INLINE,
+    M_RUN_AT,
+    META_WORDS,
+    NOTICED,
+    OK,
+    OP,
+    P_STATE,
+    PART_ACTIVE,
+    READY,
+    S_WORDS,
+    SEQ,
+    SLOTS_COMMITTED,
+    ST_WRITING,
+    STATUS_MASK,
+    Geometry,
+)
+from ipcq.backends.memory.rebuild import Rebuild
+from ipcq.backends.memory.recover import Recover
+from ipcq.backends.memory.slots import finished, generation, owner
+from ipcq.backends.memory.words import Words
+
+SECOND = 1_000_000
+TTL = 3600 * SECOND
+BLOB = 5000  # payloads from here on go to a file in these tests
+LARGE = 1000  # and from here on they are copied outside of the lock
+
+Image = tuple[bytes, bytes]
+
+
+class Killed(BaseException):
+    """The process died right after a store."""
+
+
+class WatchedWords:
+    """Words that call ``stored`` after each store."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self.stored: Callable[[], None] | None = None
+
+    def __getitem__(self, at: int, /) -> int:
+        return self._words[at]
+
+    def __setitem__(self, at: int, value: int, /) -> None:
+        self._words[at] = value
+        if self.stored is not None:
+            self.stored()
+
+
+class New(NamedTuple):
+    """A task to be pushed; its number is its id, and what its payload is made of."""
+
+    number: int
+    size: int = 10
+    level: int = 7
+    run_at: int = 0
+    keep: bool = True
+    max_attempts: int = 1
+    max_deaths: int = 2
+    given_id: bool = False
+
+    @property
+    def payload(self) -> bytes:
+        """Bytes that no other task has."""
+        return bytes((self.number * 31 + at) & 0xFF for at in range(self.size))
+
+    @property
+    def limits(self) -> int:
+        """The limits word."""
+        flags = (L_KEEP if self.keep else 0) | (L_GIVEN_ID if self.given_id else 0)
+        return self.max_attempts | self.max_deaths << L_DEATHS_SHIFT | self.level << L_LEVEL_SHIFT | flags
+
+
+class Lease(NamedTuple):
+    """What a worker knows of a task that it was handed."""
+
+    slot: int
+    gen: int
+    epoch: int
+
+
+class Truth(NamedTuple):
+    """What anybody can observe of a task."""
+
+    status: int
+    owner: int
+    attempts: int
+    deaths: int
+    due: int
+    payload: bytes | int | None
+    result: tuple[int, bytes | int | None] | None
+    fetched: bool
+    noticed: bool
+
+
+class Simulation:
+    """The critical sections of one queue over plain memory."""
+
+    def __init__(
+        self, capacity: int = 12, participants: int = 4, blocks: int = 64, payload_blocks: int = 48
+    ) -> None:
+        geometry = Geometry(capacity, participants, blocks * BLOCK_BYTES)
+        self.control = bytearray(geometry.total * 8)
+        self.area = bytearray(blocks * BLOCK_BYTES)
+        self.plain: memoryview = memoryview(self.control).cast("Q")
+        self.words = WatchedWords(self.plain)
+        self.out: memoryview = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
+        self.stage: memoryview = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
+        self.core = self._core(self.words, geometry)
+        self.unwatched = self._core(self.plain, geometry)
+        self.accept = Accept(self.core, payload_blocks, 1 << 20)
+        self.deliver = Deliver(self.core)
+        self.finish = Finish(self.core, 1 << 20)
+        self.collect = Collect(self.core, self.finish, TTL)
+        self.recover = Recover(self.core, self.deliver, self.finish)
+        self.now = 1000 * SECOND
+        self.plain[SEQ] = 1
+        self.plain[COUNTS] = capacity
+        self.plain[SLOTS_COMMITTED] = capacity
+        self.core.arena.extend(blocks)
+
+    def _core(self, words: Words, geometry: Geometry) -> Core:
+        return Core(words, memoryview(self.control), memoryview(self.area), geometry, self.out, self.stage)
+
+    # --- images ---------------------------------------------------------------------------------
+
+    def image(self) -> Image:
+        """The memory as it is."""
+        return bytes(self.control), bytes(self.area)
+
+    def load(self, image: Image) -> None:
+        """Make the memory what it was."""
+        self.control[:], self.area[:] = image
+
+    def images(self, operation: Callable[[], object]) -> list[Image]:
+        """The memory before ``operation`` and after each of its stores."""
+        found = [self.image()]
+        self.words.stored = lambda: found.append(self.image())
+        try:
+            operation()
+        finally:
+            self.words.stored = None
+        return found
+
+    def kill_after(self, stores: int, operation: Callable[[], object]) -> bool:
+        """Run ``operation``, dying after so many stores; whether it came to that."""
+        left = stores
+
+        def stored() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise Killed
+
+        self.words.stored = stored
+        try:
+            operation()
+        except Killed:
+            return True
+        finally:
+            self.words.stored = None
+        return False
+
+    # --- participants ---------------------------------------------------------------------------
+
+    def is_active(self, index: int) -> bool:
+        """Whether the row is in use."""
+        return self.plain[self.core.row(index) + P_STATE] == PART_ACTIVE
+
+    def rebuild(self) -> int:
+        """What the next holder of the lock does when op is set."""
+        return Rebuild(self.core).rebuild(self.now)
+
+    def reclaim(self, index: int, died: bool = True) -> int:
+        """Return what a participant had."""
+        return self.recover.reclaim(index, died, 0, 0, 0, self.now)
+
+    def mend(self, *dead: int) -> None:
+        """What others do after a death: rebuild if need be, then reclaim."""
+        if self.plain[OP]:
+            self.rebuild()
+        for index in dead:
+            self.reclaim(index)
+
+    # --- operations -----------------------------------------------------------------------------
+
+    def push(self, index: int, *tasks: New) -> int:
+        """Push small payloads; how many were accepted."""
+        self.push_code(index, *tasks)
+        return self.out[0]
+
+    def push_code(self, index: int, *tasks: New) -> int:
+        """Push small payloads; the answer of the critical section."""
+        data = b"".join(task.payload for task in tasks)
+        offset = 0
+        for n, task in enumerate(tasks):
+            self._describe(n, task, offset)
+            offset += task.size
+        return self.accept.push(memoryview(data), len(tasks), index, self.now)
+
+    def _describe(self, n: int, task: New, offset: int) -> None:
+        words = (1, task.number, offset, task.size, task.run_at, task.limits, 0, 0)
+        for at, word in enumerate(words):
+            self.stage[n * S_WORDS + at] = word
+
+    def reserve(self, index: int, task: New) -> Lease | int:
+        """Reserve a place for a large payload and copy it; the reason where there is none."""
+        self._describe(0, task, 0)
+        code = self.accept.reserve(task.size >= BLOB, index, self.now)
+        if code != OK:
+            return code
+        slot, gen, block = self.out[0], self.out[1], self.out[2]
+        if task.size < BLOB:
+            self.area[block * BLOCK_BYTES : block * BLOCK_BYTES + task.size] = task.payload
+        return Lease(slot, gen, 0)
+
+    def publish(self, lease: Lease, index: int) -> int:
+        """Publish what was reserved."""
+        return self.accept.publish(lease.slot, lease.gen, index, self.now)
+
+    def take(self, index: int, most: int = 1) -> list[Lease]:
+        """Take tasks: the first RUNNING, the others QUEUED."""
+        count = self.deliver.take(index, most, self.now)
+        return [
+            Lease(self.out[2 * n], generation(self.word(self.out[2 * n])), self.out[2 * n + 1])
+            for n in range(count)
+        ]
+
+    def end(
+        self, lease: Lease, index: int, status: int, kind: int = 1, result: bytes = b"", wait: int = 0
+    ) -> int:
+        """End a run."""
+        view, run_at = memoryview(result), self.now + wait
+        return self.finish.end(*lease, index, status, kind, view, len(result), run_at, self.now)
+
+    def settle(self, *found: tuple[int, bool]) -> list[int]:
+        """Mark slots as fetched (True) or noticed, as they are now."""
+        for n, (slot, fetched) in enumerate(found):
+            self.stage[3 * n], self.stage[3 * n + 1], self.stage[3 * n + 2] = slot, self.word(slot), fetched
+        self.collect.settle(len(found))
+        return [self.out[n] for n in range(len(found))]
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def word(self, slot: int) -> int:
+        """The state word of a slot."""
+        return self.plain[self.core.state_at + slot]
+
+    def meta(self, slot: int, at: int) -> int:
+        """A metadata word of a slot."""
+        return self.plain[self.core.meta_at + slot * META_WORDS + at]
+
+    def number(self, slot: int) -> int:
+        """The task in a slot."""
+        return self.meta(slot, M_ID_LO)
+
+    def lease(self, slot: int) -> Lease:
+        """The lease that the owner of a slot has."""
+        return Lease(slot, generation(self.word(slot)), self.meta(slot, M_EPOCH))
+
+    def used(self) -> range:
+        """The slots that were ever used."""
+        return range(self.plain[FRESH])
+
+    def with_status(self, status: int, index: int | None = None) -> list[int]:
+        """The slots in a status, of one owner or of any."""
+        return [
+            slot
+            for slot in self.used()
+            if self.word(slot) & STATUS_MASK == status and index in (None, owner(self.word(slot)) - 1)
+        ]
+
+    def order(self) -> list[int]:
+        """The ready tasks in the order in which they will be handed out."""
+        numbers = []
+        for level in reversed(range(LEVEL_COUNT)):
+            at = self.plain[READY + 2 * level]
+            while at:
+                numbers.append(self.number(at - 1))
+                at = self.meta(at - 1, M_NEXT)
+        return numbers
+
+    def truth(self) -> dict[int, Truth]:
+        """What can be observed of each task."""
+        return {
+            self.number(slot): self._truth(slot)
+            for slot in self.used()
+            if self.word(slot) & STATUS_MASK > ST_WRITING
+        }
+
+    def _truth(self, slot: int) -> Truth:
+        word = self.word(slot)
+        over = finished(word)
+        run_at = self.meta(slot, M_RUN_AT)
+        payload = self._bytes(slot, self.meta(slot, M_PAYLOAD), M_INLINE)
+        result = self._bytes(slot, self.meta(slot, M_RESULT), M_RESULT_INLINE)
+        return Truth(
+            status=word & STATUS_MASK,
+            owner=owner(word) - 1,
+            attempts=(word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT,
+            deaths=(word & DEATHS_MASK) >> DEATHS_SHIFT,
+            due=run_at if word & DELAYED and run_at > self.now else 0,
+            payload=None if over else payload,
+            result=(self.meta(slot, M_KIND), result) if over else None,
+            fetched=bool(word & FETCHED_FLAG),
+            noticed=bool(word & NOTICED),
+        )
+
+    def _bytes(self, slot: int, desc: int, inline: int) -> bytes | int | None:
+        """What a descriptor leads to; of a file only its length."""
+        kind, length = desc & 3, desc >> 32
+        if kind == D_BLOB:
+            return desc >> 2
+        if kind == D_ARENA:
+            start = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
+            return bytes(self.area[start : start + length])
+        if kind == D_INLINE and length <= INLINE_BYTES:
+            start = (self.core.meta_at + slot * META_WORDS + inline) * 8
+            return bytes(self.control[start : start + length])
+        return None
