@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ...errors import QueueClosed
 from ...task import Queue, TaskId
@@ -177,6 +177,10 @@ class Connection:
         if self.words[CLOSED]:
             raise QueueClosed(f"queue {self.queue!r} was destroyed; open it again to make a new one")
 
+    def nobody(self) -> NoReturn:
+        """In the place of who took part through this handle, after it was closed."""
+        raise QueueClosed(f"queue {self.queue!r}: this handle was closed")
+
     def destroy(self) -> None:
         """Tell everybody that the queue is gone, and remove its files."""
         self.call(self._mark_closed)
@@ -193,6 +197,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        self._guard.close()
         self.blobs.close()
         self.lock.unshare()
         self.lock.release()

@@ -42,7 +42,6 @@ __all__ = ["MemoryLease", "MemoryStream"]
 _NOTHING = memoryview(b"")
 LONGEST_DELAY = 1e10  # seconds
 MOST_TAKEN = WAKES // 2  # in one hold of the lock: they are listed in `out`, in front of the wakes
-_END = object()
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
 
 
@@ -320,6 +319,7 @@ class MemoryStream:
         self._owned = owned
         self.held: deque[tuple[int, int, int]] = deque()
         self.ahead: tuple[int, int, int] | None = None
+        self._kept: deque[Task[Any]] = deque()
         lease.stream = self
         self._woken = False
         self._closed = False
@@ -334,6 +334,8 @@ class MemoryStream:
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        if self._kept:
+            return self._kept.popleft()
         while self.ahead is not None or self.held:
             with self._connection.turn:  # threads may share a stream
                 ahead, self.ahead = self.ahead, None
@@ -347,10 +349,23 @@ class MemoryStream:
         return self
 
     async def __anext__(self) -> Task[Any] | None:
-        task: Any = await asyncio.to_thread(next, self, _END)  # a future cannot carry a StopIteration
-        if task is _END:
+        if self._closed:
             raise StopAsyncIteration
-        return task  # type: ignore[no-any-return]
+        if not self._kept:
+            await asyncio.to_thread(self._keep_next)
+        return self._kept.popleft() if self._kept else None
+
+    def _keep_next(self) -> None:
+        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
+        task = next(self, None)
+        if task is not None:
+            self._kept.append(task)
+            if self._closed:
+                self._return_kept()
+
+    def _return_kept(self) -> None:
+        while self._kept:
+            self._lease.give_back(self._kept.pop())
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -362,9 +377,12 @@ class MemoryStream:
         if self._closed:
             return
         self._closed = True
+        if self._lease.stream is self:
+            self._lease.stream = None
         if self.ahead is not None:
             self.held.append(self.ahead)
         try:
+            self._return_kept()
             while self.held:
                 self._lease._return(*self.held.pop())
         except QueueClosed:

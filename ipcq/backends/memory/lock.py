@@ -21,7 +21,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ...errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
 from .layout import CLOSED, OP
@@ -43,6 +43,10 @@ _UNLOCK = fcntl.LOCK_UN
 
 # What indices and values that no sound queue holds lead to.
 _DAMAGE = (IndexError, ValueError, ArithmeticError)
+
+
+def _refuse() -> NoReturn:
+    raise QueueClosed("this handle was closed")
 
 
 class Guard:
@@ -87,6 +91,7 @@ class Guard:
     def close(self) -> None:
         """Refuse from now on, though other handles of this process go on using the lock file."""
         self._lock = LockFile(self._lock.path, -1)
+        self._rebuild = _refuse  # what it belonged to has us: what is mapped goes without a collection
 
     def _hold(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         words = self._words

@@ -76,6 +76,10 @@ class Pusher:
         self.codecs = codecs
         self._me = me
 
+    def close(self) -> None:
+        """Push nothing any more."""
+        self._me = self.connection.nobody
+
     # --- encoding -------------------------------------------------------------------------------
 
     def stage(self, args: Any, parts: _Parts, task_id: int) -> Staged:

@@ -177,6 +177,8 @@ class MemoryStorage:
             pass
         finally:
             self._connection.close()
+            self._pusher.close()  # they know us: what is mapped is to go with the last who uses it
+            self._inbox.close()
 
     def destroy(self, *, force: bool = False) -> None:
         """Remove the queue with all its tasks, and close this handle.

@@ -68,6 +68,10 @@ class Inbox:
     def __repr__(self) -> str:
         return f"<Inbox of {self.reader.queue!r} [{len(self._waiting)} awaited]>"
 
+    def close(self) -> None:
+        """Fetch nothing any more."""
+        self._me = self.connection.nobody
+
     # --- asking ---------------------------------------------------------------------------------
 
     def ask(self, who: MemoryCompletions, ids: Iterable[TaskId]) -> None:
@@ -368,28 +372,33 @@ class MemoryCompletions:
         while not self._came:
             if not self._open:
                 raise StopIteration
-            left = TICK if self._until is None else self._until - time.monotonic()
-            if left <= 0:
-                self._inbox.look_at_all()
-                if self._came:
-                    break
-                count = len(self._open)
-                self.close()
-                raise WaitTimeout(
-                    f"waited {self._timeout:g} s; {count} of the tasks have not finished; they go on"
-                )
+            self._wait_a_tick()
+        return self._next()
+
+    def _wait_a_tick(self) -> None:
+        """Wait for a result, half a second at the most; `WaitTimeout` when the time is over."""
+        left = TICK if self._until is None else self._until - time.monotonic()
+        if left > 0:
             self._woken = False
             self._inbox.await_change(self._is_over, min(left, TICK))
-        return self._next()
+            return
+        self._inbox.look_at_all()
+        if not self._came:
+            count = len(self._open)
+            self.close()
+            raise WaitTimeout(
+                f"waited {self._timeout:g} s; {count} of the tasks have not finished; they go on"
+            )
 
     def __aiter__(self) -> MemoryCompletions:
         return self
 
     async def __anext__(self) -> TaskResult[Any]:
-        result = await asyncio.to_thread(next, self, None)  # a future cannot carry a StopIteration
-        if result is None:
-            raise StopAsyncIteration
-        return result
+        while not self._came:
+            if not self._open:
+                raise StopAsyncIteration
+            await asyncio.to_thread(self._wait_a_tick)  # a thread nobody awaits any more ends soon
+        return self._next()
 
     def close(self) -> None:
         """Wait for nothing any more."""

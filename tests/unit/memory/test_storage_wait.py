@@ -398,7 +398,8 @@ def test_iterating_async_times_out(queue: MemoryStorage) -> None:
             async for _ in queue.wait_for(ids, timeout=0.02):
                 pass
         endless = asyncio.ensure_future(queue.wait_for(ids).__anext__())
-        await asyncio.sleep(0)
+        while not queue._inbox._pulling:
+            await asyncio.sleep(0)
         endless.cancel()
         with pytest.raises(asyncio.CancelledError):
             await endless

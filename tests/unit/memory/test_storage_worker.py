@@ -237,6 +237,45 @@ def test_async_polling(queue: MemoryStorage) -> None:
     assert asyncio.run(main()) == [0, 1, 2]
 
 
+def test_async_polling_that_is_cancelled(queue: MemoryStorage) -> None:
+    """A task that comes when nobody awaits it any more is handed out next, or given back at the end."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def held_up(task: Task[Any] | None) -> Task[Any] | None:
+        entered.set()
+        go_on.wait(10)
+        return task
+
+    async def main() -> list[Any]:
+        with queue.register_worker("w") as lease:
+            stream = queue.poll(lease)
+            taking = stream._take
+            stream._take = lambda: held_up(taking())  # type: ignore[method-assign]
+            for _ in range(2):
+                entered.clear()
+                go_on.clear()
+                waiting = asyncio.ensure_future(stream.__anext__())
+                while not entered.is_set():
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+                go_on.set()
+                await asyncio.to_thread(until, lambda: stream._kept)
+                if len(seen) == 1:
+                    break
+                task = await stream.__anext__()
+                assert task is not None
+                seen.append(task.args)
+                lease.finish(task, None)
+            stream.close()
+        return seen
+
+    seen: list[Any] = []
+    queue.push_bulk([1, 2])
+    assert asyncio.run(main()) == [1]
+    assert total(queue, Status.PENDING) == 1
+
+
 def test_prefetch(queue: MemoryStorage) -> None:
     """A worker holds as many tasks as prefetch says, one RUNNING and the others QUEUED by it."""
     ids = queue.push_bulk(range(6))
@@ -328,12 +367,9 @@ def test_threads_take_from_one_handle(queue: MemoryStorage) -> None:
             seen = []
             while total(queue, Status.DONE) < 400:
                 task = next(hands.stream)
-                if task is None:
-                    continue
-                seen.append(task.args)
-                hands.lease.finish(task, None)
-                if len(seen) > 0 and not total(queue, Status.PENDING) and not total(queue, Status.QUEUED):
-                    break
+                if task is not None:
+                    seen.append(task.args)
+                    hands.lease.finish(task, None)
             return seen
 
     with ThreadPoolExecutor(4) as pool:
