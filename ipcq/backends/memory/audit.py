@@ -206,7 +206,9 @@ def _compare(core: Core, tell: Tell) -> None:
 
 def _copy(core: Core) -> Core:
     geometry = Geometry(core.capacity, core.participants, core.arena.blocks * BLOCK_BYTES)
-    words = [core.w[at] for at in range(geometry.total)]
+    # Beyond what is committed even a look takes memory: on a full file system, a SIGBUS.
+    committed = core.meta_at + core.w[SLOTS_COMMITTED] * META_WORDS
+    words = [core.w[at] for at in range(committed)] + [0] * (geometry.total - committed)
     nothing = memoryview(b"")
     return Core(words, nothing, nothing, geometry, [0] * OUT_WORDS, [])
 
