@@ -35,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from . import gc, map
+    from .gc import run as collect
+    from .map import run as work
     from .parser import parse
 
     try:
         options = parse(arguments)
     except SystemExit as shown:  # help or the version
         return int(shown.code or 0)
-    return map.run(options) if options.command == "map" else gc.run(force=options.force)
+    return work(options) if options.command == "map" else collect(force=options.force)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = ["Bell"]
 
@@ -16,17 +17,29 @@ class Bell:
 
     def __init__(self) -> None:
         self._rung = threading.Event()
-        self._others: list[Callable[[], None]] = []
+        self._wake: Callable[[], None] | None = None
+        self._lock = threading.Lock()
 
-    def connect(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` too at each ring: the main thread may be waiting there."""
-        self._others.append(wake)
+    @contextmanager
+    def connected(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While entered, each ring calls ``wake``, too: the main thread may be waiting there.
+
+        It is not called any more after that, nor in the middle of it: what it wakes may be gone.
+        """
+        with self._lock:
+            self._wake = wake
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wake = None
 
     def ring(self) -> None:
         """Make the main thread look."""
         self._rung.set()
-        for wake in self._others:
-            wake()
+        with self._lock:
+            if self._wake is not None:
+                self._wake()
 
     def quieten(self) -> None:
         """Forget earlier rings; what they were about must be looked at after this."""

@@ -59,6 +59,11 @@ class Inbox:
             self._changed.notify_all()
 
     @property
+    def seen(self) -> int:
+        """How many items the source gave so far."""
+        return self._seen
+
+    @property
     def total(self) -> int | None:
         """How many items the source had; None while it goes on."""
         return self._seen if self._ended else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -29,11 +30,13 @@ class Interrupts:
     Attributes:
         first: number of the first signal that came; 0 for none.
         count: how many came.
+        since: when the first came, on the monotonic clock; 0 for never.
     """
 
     def __init__(self) -> None:
         self.first = 0
         self.count = 0
+        self.since = 0.0
         self._callbacks: list[Callable[[], None]] = []
         self._previous: dict[int, Any] = {}
 
@@ -81,7 +84,7 @@ class Interrupts:
                 if number == 0:
                     return
                 if number in _ENDING:
-                    self.first = self.first or number
+                    self.first, self.since = self.first or number, self.since or time.monotonic()
                     self.count += 1
                     for callback in tuple(self._callbacks):
                         callback()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import functools
+import logging
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from ..backends.memory import MemoryStorage
@@ -21,7 +21,7 @@ from .exits import FAILED, OK
 from .inbox import Inbox
 from .interrupts import Interrupted, Interrupts
 from .items import from_arguments, from_descriptor, from_patterns
-from .progress import progress
+from .progress import Progress, progress
 from .pump import Pump
 from .stream import Window
 from .tally import Tally
@@ -29,7 +29,10 @@ from .writer import Writer
 
 __all__ = ["run"]
 
-_PATIENCE = 2.0  # seconds that a reader of our output has, after Ctrl-C, to take what is done
+_CAPACITY = 8192  # twice the window: finished tasks keep their place until it is needed
+_FOREVER = 1e9  # seconds; the reader of our output may pause for a night, no result may go meanwhile
+_GRACE = 0.5  # seconds that items have, after Ctrl-C, to end by themselves
+_PATIENCE = 3.0  # seconds that a reader of our output has, after Ctrl-C, to take what is done
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,20 +43,101 @@ def run(options: argparse.Namespace) -> int:
         IpcqError: it cannot be carried out.
     """
     directory = None if getattr(sys.flags, "safe_path", False) else os.getcwd()
+    # A replaced worker is no news: what it costs is in its item's line. Giving up is told by the error.
+    logging.getLogger("ipcq").addHandler(logging.NullHandler())
     with Interrupts() as interrupts:
         try:
             check_function(options.function, directory, interrupts)
-            return _work(options, directory, interrupts)
+            return _Job(options, directory, interrupts).run()
         except Interrupted:
             return interrupts.status
 
 
-def _work(options: argparse.Namespace, directory: str | None, interrupts: Interrupts) -> int:
-    started = time.monotonic()
-    tally, bell = Tally(), Bell()
-    interrupts.call(bell.ring)
-    with closing(Inbox(_source(options), bell.ring)) as inbox, _private_queue() as queue:
-        ...
+class _Job:
+    """One run: its parts, and in which order they start and end."""
+
+    def __init__(self, options: argparse.Namespace, directory: str | None, interrupts: Interrupts) -> None:
+        self._options, self._directory, self._interrupts = options, directory, interrupts
+        self._started = time.monotonic()
+        self._tally, self._bell = Tally(), Bell()
+        self._inbox = Inbox(_source(options), self._bell.ring)
+        interrupts.call(self._bell.ring)
+
+    def run(self) -> int:
+        """Do it all, tell what came of it, and return the exit status."""
+        try:
+            with closing(self._inbox), _private_queue() as queue:
+                self._work(queue)
+        except Interrupted:
+            self._sum_up(interrupted=True)
+            raise
+        self._sum_up()
+        return FAILED if self._tally.failed else OK
+
+    def _work(self, queue: MemoryStorage) -> None:
+        monitor = Monitor(
+            queue,
+            Call(self._options.function),
+            workers=self._options.workers,
+            initializer=prepare,
+            initargs=(self._options.function, self._directory),
+        )
+        with closing(progress(self._tally, lambda: monitor.alive, quiet=self._options.quiet)) as bar:
+            pump = self._pump(queue, monitor, bar)
+            self._inbox.start()
+            try:
+                with _running(monitor):
+                    pump.run()
+            except (Interrupted, IpcqError):
+                pump.salvage()
+                raise
+
+    def _pump(self, queue: MemoryStorage, monitor: Monitor, bar: Progress) -> Pump:
+        def look() -> None:
+            self._interrupts.check()
+            monitor.check()
+            bar.show(self._inbox.total)
+
+        window = Window(ordered=not self._options.unordered)
+        writer = Writer(1, self._impatient, before=bar.clear if os.isatty(1) else None)
+        return Pump(queue, self._inbox, window, writer, self._bell, self._tally, look)
+
+    def _impatient(self) -> bool:
+        """Whether the reader of our output had its time to take it, or a second signal came."""
+        told = self._interrupts
+        return told.count > 1 or (told.count == 1 and time.monotonic() > told.since + _PATIENCE)
+
+    def _sum_up(self, *, interrupted: bool = False) -> None:
+        if not self._options.quiet:
+            unfinished = self._inbox.seen - self._tally.settled
+            seconds = time.monotonic() - self._started
+            text = self._tally.summary(seconds, unfinished=unfinished, interrupted=interrupted)
+            print(f"ipcq: {text}", file=sys.stderr)
+
+
+@contextmanager
+def _private_queue() -> Iterator[MemoryStorage]:
+    """A queue for this run alone; `ipcq gc` finds it where the command itself is killed."""
+    name = f"map-{os.getpid()}-{secrets.token_hex(4)}"
+    with MemoryStorage(name, capacity=_CAPACITY, codec="raw", result_ttl=_FOREVER, ephemeral=True) as queue:
+        try:
+            yield queue
+        finally:
+            queue.destroy(force=True)
+
+
+@contextmanager
+def _running(monitor: Monitor) -> Iterator[None]:
+    """Workers for the time of the block; what they still run after it is taken from them soon."""
+    try:
+        monitor.start()
+        yield
+        monitor.stop(_GRACE)
+    except Interrupted:
+        monitor.stop(_GRACE)
+        raise
+    finally:
+        monitor.kill()
 
 
 def _source(options: argparse.Namespace) -> Iterator[list[bytes]]:

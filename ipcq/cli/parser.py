@@ -14,43 +14,51 @@ __all__ = ["parse"]
 _MOST_WORKERS = 1024
 
 _MAIN = """\
-usage: ipcq map MODULE:FUNCTION [ITEM ...]     call a function for each item, on all CPUs
-       ipcq gc [--force]                       remove queues that nobody uses
+usage: ipcq map MODULE:FUNCTION [ITEM ...]  call a function for each item
+       ipcq gc [--force]                    remove queues that nobody uses
        ipcq --version | --help | COMMAND --help
 
-ipcq splits work across the processes of this machine. Kill any of them at any time: nothing is lost.
+ipcq splits work across processes. Kill any of them: nothing is lost.
 
-    items --> queue in shared memory --> worker processes --> results, one JSON line an item
-                    ^                          |
-                    +--- a worker was killed: its item runs again
+    items --> queue in shared memory --> workers --> one JSON line an item
+                        ^                   |
+                        +-------------------+ killed: its item runs again
 
 examples:
-  ipcq map os.path:getsize *                       the size of each file here
-  ipcq map os.path:getsize --glob '**/*.py'        ... of each Python file below
-  find / -name '*.jpg' | ipcq map thumbs:make      make() of ./thumbs.py for each line
+  ipcq map os.path:getsize *                     the size of each file here
+  ipcq map os.path:getsize --glob '**/*.py'      of each Python file below
+  find . -name '*.jpg' | ipcq map thumbs:make    make() of ./thumbs.py
   ipcq map thumbs:make -n 4 a.jpg b.jpg >out.jsonl
 """
 
 _MAP = """\
-Call FUNCTION(item) for each item, in several processes, and write one JSON line an item:
+Call FUNCTION(item) for each item, in several processes, and write one JSON
+line an item to standard output:
 
-    {"item": "a.jpg", "value": ...}         what the function returned
-    {"item": "b.jpg", "error": {...}}       what it raised, or what killed its worker
+    {"item": "a.jpg", "value": ...}    what the function returned
+    {"item": "b.jpg", "error": {...}}  what it raised, or what killed its worker
 
-Items are the arguments, the files that match --glob, or else the lines of standard input, which
-may go on for ever. Each is given to the function as a str. MODULE is looked for in the current
-directory first. What the function prints goes to standard error.
+Items are the arguments, the files that match --glob (quote it), or else the
+lines of standard input, which may go on for ever. Each is given as a str.
+MODULE is looked for in the current directory first. What the function prints
+goes to standard error.
 """
 
 _MAP_END = """\
-A worker that is killed costs one retry of the one item it ran; an item that kills three workers
-is reported as an error, and the rest goes on. An item that starts with a dash goes after --.
+A worker that is killed costs one retry of the one item it ran; an item that
+kills three workers is reported as an error, and the rest goes on. An item that
+starts with a dash goes after --.
 
-exit status: 0 all items have a value, 1 some have an error, 2 the command is wrong,
-             130 interrupted by Ctrl-C: what was done so far is written
+exit status:
+  0    all items have a value
+  1    some have an error, or the work could not be done
+  2    the command is wrong
+  130  interrupted by Ctrl-C: what was done so far is written
 """
 
-_GC = "Remove queues that nobody is attached to and that hold no unfinished task; tell which, and which not."
+_GC = (
+    "Remove queues that nobody is attached to and that hold no unfinished task; tell what was done with each."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,10 +108,18 @@ def _map() -> _Parser:
     parser.set_defaults(command="map")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     add = parser.add_argument
-    add("-n", "--workers", type=_workers, metavar="N", help="worker processes (default: one for each usable CPU)")
-    add("--glob", action="append", metavar="PATTERN", help="files as items; quote it; ** is any depth; may be repeated")
-    add("-0", "--null", action="store_true", help="items on standard input end with a NUL byte (find -print0)")
-    add("--unordered", action="store_true", help="write each result when it is there, not in the order of the items")
+    add(
+        "-n",
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="worker processes; default: one for each usable CPU",
+    )
+    add(
+        "--glob", action="append", metavar="PATTERN", help="files as items, ** for any depth; may be repeated"
+    )
+    add("-0", "--null", action="store_true", help="items on standard input end with NUL (find -print0)")
+    add("--unordered", action="store_true", help="write each result as soon as it is there")
     add("-q", "--quiet", action="store_true", help="no progress bar and no summary on standard error")
     return parser
 

@@ -24,6 +24,10 @@ class Progress(Protocol):
         """Draw the current state, if it is time to; ``total`` is the number of items, once known."""
         ...
 
+    def clear(self) -> None:
+        """Wipe it, to be drawn again at the next `show`: something else is about to appear."""
+        ...
+
     def close(self) -> None:
         """Leave the line as if nothing had been there."""
         ...
@@ -39,6 +43,9 @@ class Silent:
 
     def show(self, total: int | None) -> None:
         """Draw nothing."""
+
+    def clear(self) -> None:
+        """Nothing is there to be wiped."""
 
     def close(self) -> None:
         """Leave nothing."""
@@ -84,6 +91,10 @@ class Bar:
             f"{self._tally.failed} failed, {alive} worker{'' if alive == 1 else 's'}", refresh=False
         )
         line.refresh()
+
+    def clear(self) -> None:
+        """Wipe the line for now."""
+        self._line.clear()
 
     def close(self) -> None:
         """Wipe the line."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from ..backend import WaitForCompletion
-from ..errors import CodecError, PushError, QueueFull
+from ..errors import CodecError, IpcqError, PushError, QueueFull, TaskSinkError
 from ..result import ErrorInfo, TaskResult
 from ..sink import TaskSink
+from ..task import Task
 from .bell import Bell
 from .inbox import Inbox
 from .items import unpack
@@ -55,7 +56,6 @@ class Pump:
         self._next: list[bytes] = []  # taken from the inbox, not pushed yet
         self._singly = 0  # how many of them to push one by one
         self._done = queue.wait_for([])
-        bell.connect(self._done.wake)
 
     @property
     def unfinished(self) -> int:
@@ -64,24 +64,31 @@ class Pump:
 
     def run(self) -> None:
         """Go on until every item of the source has its line; raise what ended the source early."""
-        while self.unfinished or not self._inbox.exhausted:
-            self._bell.quieten()
-            self._look()
-            pushed = self._push()
-            results = self._done.ready(0)
-            if not pushed and not results:
-                self._writer.flush()
-                results = self._wait()
-            self._settle(results)
+        with self._bell.connected(self._done.wake):
+            while self.unfinished or not self._inbox.exhausted:
+                self._turn()
         self._writer.flush()
         if self._inbox.error is not None:
             raise self._inbox.error
 
     def salvage(self) -> None:
         """Write what is done, whatever it was to wait for; to be called after the workers ended."""
-        self._settle(self._done.ready(0))
+        try:
+            self._settle(self._done.ready(0))
+        except IpcqError:
+            pass  # the queue itself may be what ended the loop
         self._writer.write(self._window.drain())
         self._writer.flush()
+
+    def _turn(self) -> None:
+        self._bell.quieten()
+        self._look()
+        pushed = self._push()
+        results = self._done.ready(0)
+        if not pushed and not results:
+            self._writer.flush()
+            results = self._wait()
+        self._settle(results)
 
     def _wait(self) -> list[TaskResult[Any]]:
         if len(self._done) and not self._bell.rung():
@@ -99,25 +106,40 @@ class Pump:
 
     def _accepted(self, batch: list[bytes]) -> bool:
         try:
-            self._push_batch(batch)
+            self._store(batch)
         except QueueFull:
             if not self._window:
                 raise  # nothing is under way that could make room
             return False
         except (PushError, CodecError) as error:
-            if len(batch) > 1:  # none was taken: find out which is refused
-                self._singly = len(batch)
+            if len(batch) > 1:  # find out which is refused
+                self._singly = len(self._next)
                 return True
-            self._refuse(batch[0], error)
-        self._next = self._next[len(batch) :]
+            self._refuse(self._next.pop(0), error)
         self._singly = max(0, self._singly - 1)
         return True
 
-    def _push_batch(self, batch: list[bytes]) -> None:
-        ids = self._queue.push_bulk(batch, block=False)
-        for key, item in zip(ids, batch, strict=True):
-            self._window.admit(key, item)
-        self._done.add(ids)
+    def _store(self, batch: list[bytes]) -> None:
+        """Push items; they stay in `_next` only if they were not stored.
+
+        An error may come after some of them were. Pushed again, these would run twice: so the ids
+        are ours, and we look which of them the queue has.
+        """
+        tasks = [Task.of(item) for item in batch]
+        try:
+            self._queue.push_all(tasks, block=False)
+        except TaskSinkError:
+            there = self._queue.check_status([task.id for task in tasks])
+            self._admit([task for task in tasks if task.id in there])
+            raise
+        self._admit(tasks)
+
+    def _admit(self, tasks: list[Task[bytes]]) -> None:
+        """Note what was stored: always the first of `_next`, for a queue stores in order."""
+        for task in tasks:
+            self._window.admit(task.id, task.args)
+        self._next = self._next[len(tasks) :]
+        self._done.add([task.id for task in tasks])
 
     def _refuse(self, item: bytes, error: Exception) -> None:
         """Make the refusal of an item, for instance because it is too large, its outcome."""

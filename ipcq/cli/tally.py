@@ -38,14 +38,16 @@ class Tally:
             text = " ".join(f"{unpack(item)!r}: {error}".split())
             self.example = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
-    def summary(self, seconds: float, *, unfinished: int = 0, interrupted: str = "") -> str:
+    def summary(self, seconds: float, *, unfinished: int = 0, interrupted: bool = False) -> str:
         """One line about the whole run.
 
         Args:
             seconds: how long it took.
             unfinished: items that were taken from the source and have no line.
-            interrupted: what ended it early, if something did.
+            interrupted: whether a signal ended it early.
         """
+        if not (self.settled or unfinished or interrupted):
+            return "there were no items"
         parts = [f"{self.done:,} done", f"{self.failed:,} failed"]
         if unfinished:
             parts.append(f"{unfinished:,} unfinished")

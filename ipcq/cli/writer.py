@@ -22,11 +22,19 @@ class Writer:
     Args:
         descriptor: where to.
         impatient: asked while the descriptor takes nothing; True gives up.
+        before: called before lines appear, where they would appear on top of something else.
     """
 
-    def __init__(self, descriptor: int, impatient: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        impatient: Callable[[], bool] = lambda: False,
+        *,
+        before: Callable[[], None] | None = None,
+    ) -> None:
         self._descriptor = descriptor
         self._impatient = impatient
+        self._before = before
         self._lines: list[bytes] = []
         self._size = 0
 
@@ -38,7 +46,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write everything out.
+        """Write everything out. What it gives up on stays for the next time: no line is torn twice.
 
         Raises:
             BrokenPipeError: nobody reads any more.
@@ -46,10 +54,13 @@ class Writer:
         """
         rest = memoryview(b"".join(self._lines))
         self._lines, self._size = [], 0
+        if rest and self._before is not None:
+            self._before()
         while rest:
             if self._writable():
                 rest = rest[self._put(rest[:_PIECE]) :]
             elif self._impatient():
+                self._lines, self._size = [bytes(rest)], len(rest)
                 return
 
     def _writable(self) -> bool:
@@ -62,3 +73,6 @@ class Writer:
             return os.write(self._descriptor, piece)
         except BlockingIOError:  # somebody else filled it in between
             return 0
+        except OSError as error:
+            error.filename = "standard output"  # told in the message: no space left where?
+            raise

@@ -1,0 +1,40 @@
+"""The output of ``ipcq gc``."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from ipcq.backends import memory
+from ipcq.cli import gc
+
+
+def _collecting(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, bool, str]) -> list[bool]:
+    forced = []
+
+    def collect(*, force: bool) -> list[SimpleNamespace]:
+        forced.append(force)
+        return [SimpleNamespace(name=name, removed=removed, reason=reason) for name, removed, reason in found]
+
+    monkeypatch.setattr(memory, "gc", collect)
+    return forced
+
+
+def test_what_was_removed_and_kept_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a queue, with the reason."""
+    forced = _collecting(monkeypatch, ("a", True, "nobody is attached"), ("b", False, "in use"))
+    assert gc.run(force=True) == 0
+    assert capsys.readouterr() == ("removed a: nobody is attached\nkept b: in use\n", "")
+    assert forced == [True]
+
+
+def test_no_queues_are_told_to_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output stays empty, so that a script sees nothing."""
+    assert _collecting(monkeypatch) == []
+    assert gc.run() == 0
+    assert capsys.readouterr() == ("", "ipcq: there are no queues\n")
