@@ -419,11 +419,9 @@ class MemoryStream:
     def _take_once(self) -> tuple[Task[Any] | None, int, int]:
         """A task; or None, the wake word to sleep on (-1: look again at once), and when to look again."""
         connection = self._connection
-        self._lease.me.check()
-        index = self._lease.me.index
         with connection.turn:
             out = connection.out
-            count = connection.run(connection.deliver.take, index, self._prefetch, microseconds())
+            count = connection.run(self._take_section, microseconds())
             if not count:
                 return None, out[0], out[1]
             first = out[0], out[1]
@@ -433,6 +431,12 @@ class MemoryStream:
                 self.held.append((slot, generation(words[state_at + slot]), out[2 * n + 1]))
         task = self._read(*first)
         return task, -1, 0
+
+    def _take_section(self, now: int) -> int:
+        me = self._lease.me
+        me.check()
+        count: int = self._connection.deliver.take(me.index, self._prefetch, now)
+        return count
 
     def _read(self, number: int, epoch: int) -> Task[Any] | None:
         """The task in a slot that is ours; None if it was taken away before it was read."""

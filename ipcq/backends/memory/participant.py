@@ -72,7 +72,7 @@ class Participant:
             connection.call(self._enter, role, name)
             self._generation = self.words[self.row + P_GEN]
         except BaseException:
-            connection.lock.drop(PARTICIPANT + self.index)
+            self.close()
             raise
 
     def _describe(self, role: int, name: str, layers: str) -> None:
@@ -176,7 +176,11 @@ def _claim(connection: Connection) -> int:
         if w[row + P_STATE] == PART_ACTIVE and not is_gone(w, index):
             lock.drop(PARTICIPANT + index)  # alive: foreign code closed the lock file there
             continue
-        connection.call(connection.recover.reclaim, index, True, 0, 0, 0, microseconds())
+        try:
+            connection.call(connection.recover.reclaim, index, True, 0, 0, 0, microseconds())
+        except BaseException:
+            lock.drop(PARTICIPANT + index)
+            raise
         return index
     raise StorageError(
         f"queue {connection.queue!r} has {MAX_PARTICIPANTS} live participants, the most it can have;"

@@ -166,19 +166,20 @@ class MemoryStorage:
         self._closed = True
         if self._pid != os.getpid():
             return  # a forked child has nothing to give back
-        try:
-            for lease in list(self._leases):
-                lease.close()
-            if self._client is not None:
-                self._client.close()
-        except StorageError:  # damaged: whatever it had is found by the next one
-            pass
-        except QueueClosed:
-            pass
-        finally:
-            self._connection.close()
-            self._pusher.close()  # they know us: what is mapped is to go with the last who uses it
-            self._inbox.close()
+        with self._mutex, self._connection.turn:  # no other thread takes anything in between
+            try:
+                for lease in list(self._leases):
+                    lease.close()
+                if self._client is not None:
+                    self._client.close()
+            except StorageError:  # damaged: whatever it had is found by the next one
+                pass
+            except QueueClosed:
+                pass
+            finally:
+                self._connection.close()
+                self._pusher.close()  # they know us: what is mapped is to go with the last who uses it
+                self._inbox.close()
 
     def destroy(self, *, force: bool = False) -> None:
         """Remove the queue with all its tasks, and close this handle.

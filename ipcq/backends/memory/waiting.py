@@ -54,9 +54,9 @@ class Inbox:
         self.reader = reader
         self.connection: Connection = reader.connection
         self._me = me
-        self._changed = threading.Condition(
-            threading.Lock()
-        )  # not reentrant: `wake` may interrupt its holder
+        self._mutex = threading.Lock()  # not reentrant: `wake` may interrupt its holder
+        self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
+        self._torn = False  # something may have been fetched and, for Ctrl-C, not handed out
         self._pulling = False
         self._waiting: dict[int, list[MemoryCompletions]] = {}
         self._foreign: set[int] = set()
@@ -80,7 +80,7 @@ class Inbox:
         me = self._me()
         fresh, waiting, removed = self._fresh, self._waiting, self.connection.words[REMOVED]
         # Asked for before it is looked up: so whatever finishes in between is fetched for us.
-        with self._changed:
+        with self._mutex:
             if removed != self._removed:
                 fresh.clear()  # it may be one of these
                 if not waiting:
@@ -100,14 +100,14 @@ class Inbox:
 
     def expect(self, ids: Sequence[int]) -> None:
         """Note tasks that this handle is about to push: to wait for them, they need not be looked up."""
-        with self._changed:
+        with self._mutex:
             if len(self._fresh) + len(ids) > _MOST_FRESH:
                 self._fresh.clear()
             self._fresh.update(ids[:_MOST_FRESH])
 
     def unexpect(self, ids: Sequence[int]) -> None:
         """Have these looked up after all."""
-        with self._changed:
+        with self._mutex:
             self._fresh.difference_update(ids)
 
     def _sort_in(self, found: list[tuple[TaskId, tuple[int, int]]], me: Participant) -> None:
@@ -124,7 +124,7 @@ class Inbox:
             if not finished(word) and not ours:
                 foreign.add(int(task_id))
         if foreign:
-            with self._changed:
+            with self._mutex:
                 self._foreign |= foreign
             self._look_again()  # it may have finished before anybody watched
 
@@ -135,7 +135,7 @@ class Inbox:
 
     def forget(self, who: MemoryCompletions, ids: Iterable[int]) -> None:
         """``who`` does not wait for these any more."""
-        with self._changed:
+        with self._mutex:
             for task_id in ids:
                 askers = self._waiting.get(task_id, [])
                 if who in askers:
@@ -168,21 +168,26 @@ class Inbox:
         """Fetch what is there; else wait until something is, `is_over`, or ``timeout`` s passed."""
         until = time.monotonic() + timeout
         while not is_over():
-            with self._changed:
-                if self._pulling:
-                    left = until - time.monotonic()
-                    if left <= 0:
-                        return
-                    self._changed.wait(min(left, TICK))
-                    continue
-                self._pulling = True
+            pulling = False
             try:
+                with self._mutex:
+                    if self._pulling:
+                        left = until - time.monotonic()
+                        if left <= 0:
+                            return
+                        self._changed.wait(min(left, TICK))
+                        continue
+                    self._pulling = pulling = True
                 if not self._pull(is_over, until):
                     return
+            except BaseException:
+                self._torn = True
+                raise
             finally:
-                with self._changed:
-                    self._pulling = False
-                    self._changed.notify_all()
+                if pulling:
+                    self._pulling = False  # before any call: no Ctrl-C can come in between
+                    with self._mutex:
+                        self._changed.notify_all()
 
     def _pull(self, is_over: Callable[[], bool], until: float) -> bool:
         """Empty the inbox until somebody's wait `is_over`; False when the time is."""
@@ -220,7 +225,7 @@ class Inbox:
         if self._foreign:
             connection.call(connection.collect.watch, me.index)
             return self._look_again()
-        if connection.words[REMOVED] != self._removed:
+        if self._torn or connection.words[REMOVED] != self._removed:
             return self._look_again()
         return False
 
@@ -233,8 +238,9 @@ class Inbox:
         """Look up every id that may have changed unseen; whether anything had."""
         removed = self.connection.words[REMOVED]
         self._look_at = time.monotonic() + TICK
-        with self._changed:
-            if removed != self._removed:
+        with self._mutex:
+            if self._torn or removed != self._removed:
+                self._torn = False
                 self._fresh.clear()
                 ids = [TaskId(i) for i in self._waiting]
             else:
@@ -244,7 +250,7 @@ class Inbox:
         found = self.look_up(ids)
         lost = [i for i, place in zip(ids, found, strict=True) if place is None]
         done = [place for place in found if place is not None and finished(place[1])]
-        with self._changed:
+        with self._mutex:
             for task_id in lost:
                 self._hand_out(task_id, None)
             self._changed.notify_all()
@@ -254,13 +260,17 @@ class Inbox:
 
     def _fetch(self, places: list[tuple[int, int]]) -> None:
         """Read results, then commit that they were fetched (or noticed, if nobody here asked)."""
-        for start in range(0, len(places), _BATCH):
-            self._fetch_batch(places[start : start + _BATCH])
+        try:
+            for start in range(0, len(places), _BATCH):
+                self._fetch_batch(places[start : start + _BATCH])
+        except BaseException:
+            self._torn = True
+            raise
 
     def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
         connection, reader = self.connection, self.reader
         slots = [reader.slot_at(number, word) for number, word in places]
-        with self._changed:
+        with self._mutex:
             self._fresh.difference_update([slot.id for slot in slots])
             asked = [slot.id in self._waiting for slot in slots]
         read: list[tuple[Slot, TaskResult[Any] | None]] = [
@@ -277,7 +287,7 @@ class Inbox:
         came = [
             result for (_, result), fine in zip(read, settled, strict=True) if result is not None and fine
         ]
-        with self._changed:
+        with self._mutex:
             for result in came:
                 self._hand_out(result.task_id, result)
             self._changed.notify_all()  # those who wait while another pulls
@@ -286,8 +296,9 @@ class Inbox:
         """Give a result to who asked for it; under `_changed`."""
         if self._foreign:
             self._foreign.discard(task_id)
-        for asker in self._waiting.pop(task_id, ()):
+        for asker in self._waiting.get(task_id, ()):
             asker._take_in(task_id, result)
+        self._waiting.pop(task_id, None)
 
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over; from a signal handler too."""
@@ -360,8 +371,9 @@ class MemoryCompletions:
         return result
 
     def _take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
-        self._came.append((task_id, result))
-        self._open.discard(task_id)
+        if task_id in self._open:  # else Ctrl-C cut a handing out, and this is done once more
+            self._came += ((task_id, result),)  # no call up to the next line, so no Ctrl-C
+            self._open.discard(task_id)
 
     # --- iterating ------------------------------------------------------------------------------
 
