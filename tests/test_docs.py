@@ -22,7 +22,7 @@ PROGRAMS = [
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     )
-    if "__main__" in code
+    if "__main__" in code and ").run()" not in code  # a service runs until it is stopped
 ]
 
 

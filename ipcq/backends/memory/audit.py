@@ -1,7 +1,7 @@
 """The invariants as code: what must hold in the words whenever the lock is free and op is 0.
 
 Not a critical section: it copies the words, rebuilds the copy and compares. Tests call it after
-every store that a kill could follow, ``ipcq check`` on a queue that somebody doubts.
+every store that a kill could follow, and at the end of each kill test.
 """
 
 from __future__ import annotations
