@@ -84,7 +84,9 @@ class Monitor:
         self._backend = backend
         self._restart = restart or RestartPolicy()
         job = Job.pack(backend, handler, layers, prefetch)
-        self._launcher = Launcher(self.name, job, start_method, initializer, tuple(initargs))
+        module = type(backend).__module__
+        preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
+        self._launcher = Launcher(self.name, job, start_method, initializer, tuple(initargs), preload)
         self._alarm = Alarm()
         self._supervisor: Supervisor | None = None
 

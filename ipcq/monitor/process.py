@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -19,6 +19,7 @@ from .messages import Demand, Failed, Ready, Worked
 
 __all__ = ["Launcher", "WorkerProcess"]
 
+_SERVER_MODULE = f"{__package__}.server"
 _UNKNOWN = 255  # what multiprocessing says, too, when somebody else took the exit code
 
 
@@ -82,10 +83,13 @@ class WorkerProcess:
             self.worked = isinstance(message, Worked)
 
     def obey(self, demand: Demand) -> None:
-        """Pass on what is asked of all, each step once."""
-        while self._told < demand:
-            self._told = Demand(self._told + 1)
-            _ORDERS[self._told](self)
+        """Pass on what is asked of all, once."""
+        if self._told < demand:
+            self._told = demand
+            if demand is Demand.KILL:
+                self._process.kill()
+            else:
+                self._tell(demand)
 
     def bury(self) -> WorkerExit:
         """Take in its last words and its exit code, and free what it held here."""
@@ -97,30 +101,14 @@ class WorkerProcess:
             self._process.close()
         return WorkerExit(self.pid, _UNKNOWN if exitcode is None else exitcode)
 
-    def _stop(self) -> None:
-        self._send(Demand.STOP)
-        # Beside the message, which waits until the main module was imported. The signal alone
-        # would not do: between the fork and its first steps, a child of the fork server ignores it.
-        self._process.terminate()
-
-    def _force(self) -> None:
-        self._send(Demand.FORCE)
-
-    def _send(self, demand: Demand) -> None:
+    def _tell(self, demand: Demand) -> None:
         try:
             self._link.send(demand)
         except OSError:  # it is ending
             pass
-
-    def _kill(self) -> None:
-        self._process.kill()
-
-
-_ORDERS: dict[Demand, Callable[[WorkerProcess], None]] = {
-    Demand.STOP: WorkerProcess._stop,
-    Demand.FORCE: WorkerProcess._force,
-    Demand.KILL: WorkerProcess._kill,
-}
+        # Beside the message, which waits until the main module was imported. The signal alone
+        # would not do: between the fork and its first steps, a child of the fork server ignores it.
+        self._process.terminate()
 
 
 class Launcher:
@@ -131,10 +119,17 @@ class Launcher:
         job: what they do.
         start_method: of multiprocessing; None for the fork server on Linux, and spawn elsewhere.
         initializer: called first in each process, with ``initargs``.
+        preload: modules that the fork server may import for all, because they are ours.
     """
 
     def __init__(
-        self, name: str, job: Job, start_method: str | None, initializer: Initializer | None, initargs: Any
+        self,
+        name: str,
+        job: Job,
+        start_method: str | None,
+        initializer: Initializer | None,
+        initargs: Any,
+        preload: Iterable[str] = (),
     ) -> None:
         # fork copies locks that other threads hold; a fork server costs one start, then a few ms each.
         self.method = start_method or ("forkserver" if sys.platform == "linux" else "spawn")
@@ -142,6 +137,7 @@ class Launcher:
         self._context: Any = multiprocessing.get_context(self.method)
         self._job = job
         self._initializer, self._initargs = initializer, initargs
+        self._preload = [_SERVER_MODULE, *preload]
 
     def __repr__(self) -> str:
         return f"<Launcher of {self.name!r} by {self.method}>"
@@ -151,8 +147,8 @@ class Launcher:
         if self.method == "forkserver":
             # The list is the whole program's: add to it. Of no effect where the server runs already.
             server = getattr(forkserver, "_forkserver", None)
-            modules = [m for m in getattr(server, "_preload_modules", ()) if m != _SERVER_MODULE]
-            self._context.set_forkserver_preload([*modules, _SERVER_MODULE])
+            theirs = [m for m in getattr(server, "_preload_modules", ()) if m not in self._preload]
+            self._context.set_forkserver_preload(theirs + self._preload)
             forkserver.ensure_running()
         else:
             # What a process inherits: a Ctrl-C waits until the worker has said that it ignores it.
@@ -179,6 +175,3 @@ class Launcher:
         finally:
             theirs.close()
         return WorkerProcess(name, process, ours)
-
-
-_SERVER_MODULE = f"{__package__}.server"

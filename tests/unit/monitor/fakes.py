@@ -103,7 +103,9 @@ class FileLease:
     def close(self) -> None: ...
 
     def __enter__(self) -> FileLease:
-        (self.directory / "workers" / str(os.getpid())).write_text(self.worker_id)
+        draft = self.directory / f".{os.getpid()}"
+        draft.write_text(self.worker_id)
+        draft.rename(self.directory / "workers" / str(os.getpid()))
         return self
 
     def __exit__(
@@ -159,15 +161,17 @@ def handle(word: str) -> Any:
 
 
 def _wait(path: str) -> str:
-    """Until there is such a file."""
+    """Until there is such a file; one beside it tells that the handler has begun."""
+    Path(f"{path}.begun").touch()
     eventually(Path(path).exists)
     return "waited"
 
 
-def _wait_natively() -> None:
+def _wait_natively(path: str) -> None:
     """For ever, without letting any other thread run, as native code may."""
     import ctypes
 
+    Path(f"{path}.begun").touch()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # or pause would end
     ctypes.PyDLL(None).pause()
 
@@ -212,5 +216,5 @@ def gone(pid: int) -> bool:
     """Whether a process has ended, reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True

@@ -90,9 +90,7 @@ def test_the_task_of_a_killed_worker_is_returned_at_once(
     """The other worker has it long before a new one is ready; the backend is told how it ended."""
     monitor = monitored(workers=2)
     eventually(lambda: len(backend.names("workers")) == 2)
-    backend.push(f"wait {backend.directory}/go")
-    eventually(lambda: backend.names("running"))
-    victim = int(backend.names("running")[0].partition(".")[0])
+    victim = _busy(backend)
 
     killed = time.monotonic()
     os.kill(victim, signal.SIGKILL)
@@ -213,11 +211,8 @@ def test_a_worker_that_was_stopped_by_somebody_is_replaced(
     backend: Files, monitored: Callable[..., Monitor]
 ) -> None:
     """SIGTERM to one worker ends it after its task, however often it comes."""
-    monitor = monitored()
-    eventually(lambda: backend.names("workers"))
-    (first,) = monitor.workers
-    backend.push(f"wait {backend.directory}/go")
-    eventually(lambda: backend.names("running"))
+    monitored()
+    first = _busy(backend)
 
     for _ in range(3):
         os.kill(first, signal.SIGTERM)
@@ -240,17 +235,17 @@ def test_workers_ignore_ctrl_c(backend: Files, monitored: Callable[..., Monitor]
 # --- stopping ---------------------------------------------------------------------------------
 
 
-def _busy(backend: Files, monitor: Monitor, task: str | None = None) -> int:
-    """Have the one worker run a task that waits; return its process id."""
-    backend.push(task or f"wait {backend.directory}/go")
-    eventually(lambda: backend.names("running"))
+def _busy(backend: Files, word: str = "wait") -> int:
+    """Have a worker run a task that waits; return its process id."""
+    backend.push(f"{word} {backend.directory}/go")
+    eventually((backend.directory / "go.begun").exists)
     return int(backend.names("running")[0].partition(".")[0])
 
 
 def test_stop_waits_for_what_runs(backend: Files, monitored: Callable[..., Monitor]) -> None:
     """The task is finished, then the worker leaves by itself; a second stop changes nothing."""
     monitor = monitored()
-    _busy(backend, monitor)
+    _busy(backend)
     stopping = threading.Thread(target=monitor.stop)
     stopping.start()
     eventually(lambda: monitor.state == "stopping")
@@ -265,7 +260,7 @@ def test_stop_waits_for_what_runs(backend: Files, monitored: Callable[..., Monit
 def test_stop_with_a_timeout_gives_back_what_runs(backend: Files, monitored: Callable[..., Monitor]) -> None:
     """When the time is over the handler is interrupted, and its task is due again uncharged."""
     monitor = monitored()
-    _busy(backend, monitor)
+    _busy(backend)
 
     monitor.stop(timeout=0)
 
@@ -279,7 +274,7 @@ def test_stop_with_a_timeout_kills_what_cannot_be_interrupted(
 ) -> None:
     """Native code that does not come back is killed, its task is returned."""
     monitor = monitored()
-    _busy(backend, monitor, "wait-natively")
+    _busy(backend, "wait-natively")
 
     monitor.stop(timeout=0)
 
@@ -290,12 +285,13 @@ def test_stop_with_a_timeout_kills_what_cannot_be_interrupted(
 def test_kill_ends_at_once_and_returns_the_tasks(backend: Files, monitored: Callable[..., Monitor]) -> None:
     """SIGKILL to all workers; what they ran is due again."""
     monitor = monitored()
-    worker = _busy(backend, monitor)
+    worker = _busy(backend)
 
     monitor.kill()
 
     assert gone(worker)
     assert backend.names("todo") == ["0"]
+    assert [end.exitcode for end in backend.exits] == [-signal.SIGKILL]
 
 
 def test_a_monitor_can_start_again(backend: Files, monitored: Callable[..., Monitor]) -> None:
@@ -326,11 +322,11 @@ def test_signals_end_run(
 ) -> None:
     """The first lets tasks finish, the second has them given back, the third kills."""
     monitor = monitored()
-    task = "wait-natively" if signals == 3 else None
+    word = "wait-natively" if signals == 3 else "wait"
     before = signal.getsignal(signal.SIGTERM)
 
     def send() -> None:
-        _busy(backend, monitor, task)
+        _busy(backend, word)
         for state in ("stopping", "stopping now", "killing")[:signals]:
             os.kill(os.getpid(), signal.SIGTERM)
             eventually(lambda state=state: monitor.state in (state, "stopped"))  # type: ignore[misc]
@@ -372,10 +368,8 @@ def test_an_error_of_its_own_is_told(
     backend: Files, monitored: Callable[..., Monitor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever ends its thread is a failure with that reason, and no worker is left."""
-    backend.push("pid")
     monitor = monitored()
-    eventually(lambda: backend.names("done"))
-    (worker,) = monitor.workers
+    worker = _busy(backend)
     monkeypatch.setattr("ipcq.monitor.supervisor.describe", None)
     os.kill(worker, signal.SIGKILL)
 

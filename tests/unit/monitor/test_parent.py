@@ -54,14 +54,19 @@ def _workers(backend: Files, count: int) -> list[int]:
     return [int(pid) for pid in backend.names("workers")]
 
 
-@pytest.mark.parametrize("task", ["wait {}/go", "wait-natively"])
+def _begin(backend: Files, word: str = "wait") -> None:
+    """Have a worker run a task that waits."""
+    backend.push(f"{word} {backend.directory}/go")
+    eventually((backend.directory / "go.begun").exists)
+
+
+@pytest.mark.parametrize("task", ["wait", "wait-natively"])
 @pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
 def test_workers_do_not_outlive_a_killed_monitor(backend: Files, method: str, task: str) -> None:
     """SIGKILL to its process ends them, those in native code too, however they were started."""
     with _script(backend.directory, "monitor.run()", method) as process:
         workers = _workers(backend, 2)
-        backend.push(task.format(backend.directory))
-        eventually(lambda: backend.names("running"))
+        _begin(backend, task)
 
         process.kill()
         eventually(lambda: all(gone(pid) for pid in workers), timeout=5)
@@ -124,13 +129,11 @@ def test_a_signal_to_the_whole_group_is_one_stop(backend: Files, number: int) ->
     """Ctrl-C in a terminal, or the stop of a service: tasks finish, in all processes."""
     with _script(backend.directory, "monitor.run()", "forkserver") as process:
         workers = _workers(backend, 2)
-        go = backend.directory / "go"
-        backend.push(f"wait {go}")
-        eventually(lambda: backend.names("running"))
+        _begin(backend)
 
         os.killpg(process.pid, number)
         eventually(lambda: sum(gone(pid) for pid in workers) == 1)  # the idle one
-        go.touch()
+        (backend.directory / "go").touch()
         told = process.communicate(timeout=20)[1]
 
     assert (process.returncode, told) == (0, "")
@@ -143,8 +146,7 @@ def test_a_second_ctrl_c_gives_back_what_runs(backend: Files, method: str) -> No
     body = "with monitor: time.sleep(60)"
     with _script(backend.directory, body, method) as process:
         _workers(backend, 2)
-        backend.push(f"wait {backend.directory}/go")
-        eventually(lambda: backend.names("running"))
+        _begin(backend)
 
         os.killpg(process.pid, signal.SIGINT)
         eventually(lambda: len([p for p in map(int, backend.names("workers")) if not gone(p)]) == 1)
