@@ -42,10 +42,9 @@ from tests.properties.model import FINISHED, OWED, Model, Task
 ROWS = 4
 CAPACITY = 8
 
-rows = st.integers(0, ROWS - 1)
 picks = st.integers(0, 99)
 waits = st.sampled_from((0, 0, 0, 1, 3, 20))
-kills = st.one_of(st.just(0), st.just(0), st.integers(1, 60))
+kills = st.one_of(st.just(0), st.just(0), st.integers(1, 12), st.integers(1, 40))
 wishes = st.builds(
     New,
     number=st.just(0),
@@ -71,7 +70,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.reserved: dict[int, tuple[New, Lease]] = {}
         self.number = 0
         self.life = 0
-        self._enter(0)
+        for index in range(ROWS - 1):
+            self._enter(index)
 
     # --- one operation ----------------------------------------------------------------------------
 
@@ -150,6 +150,10 @@ class QueueMachine(RuleBasedStateMachine):
     def _any(self, pick: int) -> int:
         return self.alive[pick % len(self.alive)]
 
+    def _has(self, *statuses: int) -> bool:
+        """Whether there is a task in one of these."""
+        return any(task.status in statuses for task in self.model.tasks.values())
+
     def _enter(self, index: int, kill: int = 0) -> None:
         self.life += 1
         self.lives = {**self.model.lives, index: self.life}
@@ -159,12 +163,12 @@ class QueueMachine(RuleBasedStateMachine):
 
         self._act(index, kill, lambda: self.sim.recover.enter(index), effect)
 
-    @rule(index=rows, kill=kills)
-    def attach(self, index: int, kill: int) -> None:
-        if index not in self.model.lives:
-            self._enter(index, kill)
+    @precondition(lambda self: len(self.model.lives) < ROWS)
+    @rule(kill=kills)
+    def attach(self, kill: int) -> None:
+        self._enter(next(index for index in range(ROWS) if index not in self.model.lives), kill)
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: len(self.alive) > 1)
     @rule(pick=picks)
     def die(self, pick: int) -> None:
         self.dead.add(self._any(pick))
@@ -200,16 +204,17 @@ class QueueMachine(RuleBasedStateMachine):
             )
         self.model.turn = self.sim.plain[SEQ]
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: len(self.alive) > 2)
     @rule(pick=picks, kill=kills)
     def detach(self, pick: int, kill: int) -> None:
         index = self._any(pick)
         self._leave(index, index, False, kill)
 
-    @precondition(lambda self: self.alive and self.dead)
+    @precondition(lambda self: bool(self.dead))
     @rule(pick=picks, kill=kills)
     def resume_abandoned(self, pick: int, kill: int) -> None:
-        self._leave(self._any(pick), sorted(self.dead)[0], True, kill)
+        index = sorted(self.dead)[pick % len(self.dead)]
+        self._leave(self._any(pick) if self.alive else index, index, True, kill)
 
     @rule(seconds=st.sampled_from((1, 5, 30)))
     def wait(self, seconds: int) -> None:
@@ -284,7 +289,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         self._act(index, kill, operation, effect)
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and any(t.fetched for t in self.model.tasks.values()))
     @rule(pick=picks, most=st.integers(1, 3), kill=kills)
     def make_room(self, pick: int, most: int, kill: int) -> None:
         self._act(
@@ -293,7 +298,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     # --- delivering -------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(*OWED, ST_QUEUED))
     @rule(pick=picks, most=st.integers(1, 4), kill=kills)
     def take(self, pick: int, most: int, kill: int) -> None:
         index = self._any(pick)
@@ -306,7 +311,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         self._act(index, kill, operation, lambda model: model.take(index, most, self.sim.now))
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(ST_QUEUED))
     @rule(pick=picks, kill=kills)
     def unhoard(self, pick: int, kill: int) -> None:
         self._act(
@@ -376,6 +381,15 @@ class QueueMachine(RuleBasedStateMachine):
             effect,
         )
 
+    @precondition(lambda self: bool(self.alive) and self._has(*OWED))
+    @rule(pick=picks, status=st.sampled_from((ST_DONE, ST_FAILED, ST_KILLED)), wait=waits, kill=kills)
+    def work(self, pick: int, status: int, wait: int, kill: int) -> None:
+        self.take(pick, 1 + pick % 3, 0)
+        if self._held(ST_QUEUED):
+            self.start(pick, kill)
+        if self._held(ST_RUNNING):
+            self.end(pick, status, 10, wait, kill)
+
     @precondition(lambda self: bool(self.leases))
     @rule(pick=picks)
     def end_with_an_old_lease(self, pick: int) -> None:
@@ -403,7 +417,7 @@ class QueueMachine(RuleBasedStateMachine):
             lambda model: OK if model.cancel(number, now) else REFUSED,
         )
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))
     @rule(pick=picks, most=st.integers(1, 3), fetched=st.booleans(), kill=kills)
     def fetch(self, pick: int, most: int, fetched: bool, kill: int) -> None:
         index = self._any(pick)
@@ -419,7 +433,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         self._act(index, kill, lambda: self.sim.settle(*((slot, fetched) for slot in slots)), effect)
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))
     @rule(pick=picks, other=picks, kill=kills)
     def fetch_what_another_pushed(self, pick: int, other: int, kill: int) -> None:
         numbers = sorted(n for n, t in self.model.tasks.items() if t.status in FINISHED)
@@ -434,7 +448,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         self._act(self._any(pick), kill, lambda: self.sim.settle((slot, True)), effect)
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))
     @rule(pick=picks, ago=st.sampled_from((0, 4)), kill=kills)
     def vacuum(self, pick: int, ago: int, kill: int) -> None:
         before = self.sim.now - ago * SECOND
@@ -445,7 +459,7 @@ class QueueMachine(RuleBasedStateMachine):
             lambda model: model.vacuum(before),
         )
 
-    @precondition(lambda self: self.alive)
+    @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))
     @rule(pick=picks, later=st.sampled_from((TTL, TTL - 30 * SECOND)), kill=kills)
     def expire(self, pick: int, later: int, kill: int) -> None:
         self.sim.now += later
