@@ -51,7 +51,8 @@ def busy() -> Simulation:
         assert sim.end(lease, WORKER, ST_DONE, KIND_VALUE, b"r" * (10 if at else 200)) == OK
     assert sim.end(done[0], WORKER, ST_KILLED, KIND_ERROR, b"error") == OK
     sim.settle((done[0].slot, True), (done[1].slot, False))
-    sim.push(CLIENT, New(10, max_attempts=3), New(11, max_deaths=0), New(12, keep=False, size=400, max_attempts=3))
+    sim.push(CLIENT, New(10, max_attempts=3), New(11, max_deaths=0))
+    sim.push(CLIENT, New(12, keep=False, size=400, max_attempts=3))
     sim.push(OTHER, New(13), New(14, level=9), New(15, run_at=sim.now + 60 * SECOND))
     sim.push(CLIENT, New(16, run_at=sim.now + 50 * SECOND, size=300), New(17, level=3), New(18))
     sim.take(OTHER, 3)

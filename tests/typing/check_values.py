@@ -10,6 +10,7 @@ from ipcq import (
     Backend,
     Codec,
     Completions,
+    ErrorInfo,  # noqa: F401 - in the strings below
     Filter,
     JsonCodec,
     ListTasks,

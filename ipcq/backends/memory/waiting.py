@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from .layout import (
     ST_PENDING,
     STATUS_MASK,
 )
+from .pace import Pace
 from .participant import TICK, Participant, housekeep
 from .parts import Slot
 from .reading import Reader, not_found
@@ -57,8 +59,10 @@ class Inbox:
         self._mutex = threading.Lock()  # not reentrant: `wake` may interrupt its holder
         self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
         self._torn = False  # something may have been fetched and, for Ctrl-C, not handed out
+        self._pace = Pace()
         self._pulling = False
-        self._waiting: dict[int, list[MemoryCompletions]] = {}
+        # Weak: whoever drops a wait half-way asks no more, and its results stay for somebody else.
+        self._waiting: dict[int, list[weakref.ref[MemoryCompletions]]] = {}
         self._foreign: set[int] = set()
         self._fresh: set[int] = set()  # pushed by us, and their finish not seen yet
         self._unseen: set[int] = set()  # of these, the ones asked for and not looked up
@@ -91,7 +95,7 @@ class Inbox:
                     self._look_at = time.monotonic() + TICK
                 self._unseen.update(fresh.intersection(wanted))
             for task_id in wanted:
-                waiting.setdefault(task_id, []).append(who)
+                waiting.setdefault(task_id, []).append(who.reference)
         found = self.look_up(others)
         for task_id, place in zip(others, found, strict=True):
             if place is None:
@@ -138,8 +142,8 @@ class Inbox:
         with self._mutex:
             for task_id in ids:
                 askers = self._waiting.get(task_id, [])
-                if who in askers:
-                    askers.remove(who)
+                if who.reference in askers:
+                    askers.remove(who.reference)
                 if not askers:
                     self._waiting.pop(task_id, None)
                     self._foreign.discard(task_id)
@@ -193,6 +197,7 @@ class Inbox:
         """Empty the inbox until somebody's wait `is_over`; False when the time is."""
         me = self._me()
         while True:
+            self._pace.hold(len(self._waiting))
             seen = self._empty(me)
             if is_over():
                 return True
@@ -213,6 +218,7 @@ class Inbox:
         with connection.turn:
             out = connection.out
             count = connection.run(connection.collect.inbox, me.index, _BATCH)
+            self._pace.came(count)
             if not count:
                 return out[0]
             places = [(out[2 * n], out[2 * n + 1]) for n in range(count)]
@@ -272,7 +278,7 @@ class Inbox:
         slots = [reader.slot_at(number, word) for number, word in places]
         with self._mutex:
             self._fresh.difference_update([slot.id for slot in slots])
-            asked = [slot.id in self._waiting for slot in slots]
+            asked = [self._is_asked(slot.id) for slot in slots]
         read: list[tuple[Slot, TaskResult[Any] | None]] = [
             (slot, reader.result(slot) if wanted else None) for slot, wanted in zip(slots, asked, strict=True)
         ]
@@ -296,9 +302,21 @@ class Inbox:
         """Give a result to who asked for it; under `_changed`."""
         if self._foreign:
             self._foreign.discard(task_id)
-        for asker in self._waiting.get(task_id, ()):
-            asker._take_in(task_id, result)
+        for reference in self._waiting.get(task_id, ()):
+            asker = reference()
+            if asker is not None:
+                asker._take_in(task_id, result)
         self._waiting.pop(task_id, None)
+
+    def _is_asked(self, task_id: int) -> bool:
+        """Whether anybody still waits for it; under `_changed`."""
+        askers = self._waiting.get(task_id)
+        if askers is None:
+            return False
+        if any(reference() is not None for reference in askers):
+            return True
+        del self._waiting[task_id]
+        return False
 
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over; from a signal handler too."""
@@ -312,6 +330,7 @@ class MemoryCompletions:
     """Results in the order in which they came. Fulfils `Completions`."""
 
     def __init__(self, inbox: Inbox, ids: Iterable[TaskId], timeout: float | None) -> None:
+        self.reference = weakref.ref(self)
         self._inbox = inbox
         self._until = None if timeout is None else time.monotonic() + timeout
         self._timeout = timeout

@@ -1,4 +1,4 @@
-"""Waking a waiter out of a signal handler."""
+"""Waits that are woken out of a signal handler, or dropped half-way."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from types import FrameType
 import pytest
 
 from ipcq.backends.memory import MemoryStorage
+from ipcq.backends.memory.layout import UNFETCHED
+from ipcq.errors import WaitTimeout
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 
@@ -48,3 +50,26 @@ def test_a_wait_can_be_woken_by_a_signal_handler(queue: MemoryStorage) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started < 10
+
+
+def test_a_dropped_wait_takes_no_results(queue: MemoryStorage) -> None:
+    """What finishes after a loop over results was left half-way stays for whoever waits next."""
+    ids = [queue.push(number) for number in range(3)]
+    with queue.register_worker("worker") as lease:
+        stream = queue.poll(lease)
+        for _ in ids:
+            task = next(stream)
+            assert task is not None
+            if task.id == ids[1]:
+                results = queue.wait_for(ids)
+                assert next(results).value == 0
+                del results
+            lease.finish(task, task.args)
+        stream.close()
+    other = queue.push("last")
+    with pytest.raises(WaitTimeout):
+        queue.wait(other, timeout=0)  # empties the inbox
+
+    unfetched = queue._connection.words[UNFETCHED]
+    assert unfetched != 0
+    assert [result.value for result in queue.wait_for(ids)] == [0, 1, 2]
