@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the command's own name; None takes those of this process.
     """
+    if arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Before and after the real work there is nothing to put in order, nor a traceback to show.
+        signal.signal(signal.SIGINT, lambda number, _: os._exit(128 + number))
     try:
         check_descriptors()
         status = _run(sys.argv[1:] if arguments is None else arguments)

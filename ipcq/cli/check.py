@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import HandlerNotFound
 from .exits import UsageError, one_line
 from .interrupts import Interrupts
 
@@ -49,6 +50,8 @@ def main() -> None:
     report = os.dup(1)
     try:
         verdict = _verdict(function, directory or None)
+    except HandlerNotFound as error:  # says itself what is wrong, and with what
+        verdict = one_line(error)
     except BaseException as error:  # SystemExit too: a script without a __main__ guard
         verdict = f"cannot import {function.partition(':')[0]}: {type(error).__name__}: {one_line(error)}"
     os.write(report, verdict.encode("utf-8", "replace"))

@@ -86,7 +86,7 @@ class _Job:
             pump = self._pump(queue, monitor, bar)
             self._inbox.start()
             try:
-                with _running(monitor):
+                with _running(monitor, self._interrupts):
                     pump.run()
             except (Interrupted, IpcqError):
                 pump.salvage()
@@ -127,8 +127,12 @@ def _private_queue() -> Iterator[MemoryStorage]:
 
 
 @contextmanager
-def _running(monitor: Monitor) -> Iterator[None]:
-    """Workers for the time of the block; what they still run after it is taken from them soon."""
+def _running(monitor: Monitor, interrupts: Interrupts) -> Iterator[None]:
+    """Workers for the time of the block; what they run after it is taken from them soon.
+
+    A second signal kills them at once, even if they catch what is to end them.
+    """
+    interrupts.call(lambda: monitor.kill() if interrupts.count > 1 else None)
     try:
         monitor.start()
         yield

@@ -24,7 +24,7 @@ def value_line(item: str, value: Any) -> bytes:
         return _line({"item": item, "value": value})
     except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(
-            f"the function returned a {type(value).__name__} that has no JSON form ({error});"
+            f"what the function returned, of type {type(value).__name__}, has no JSON form ({error});"
             " return None, bool, int, float, str, list or dict"
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -76,7 +77,14 @@ class Bar:
         Line.set_lock(threading.RLock())  # the default one starts a process to look after it
         self._tally, self._workers, self._clock = tally, workers, clock
         self._due = clock()
-        self._line = Line(file=stream, leave=False, dynamic_ncols=True, bar_format=_UNKNOWN, unit=" items")
+        self._line = Line(
+            file=stream,
+            leave=False,
+            ncols=_columns(stream),
+            nrows=2,  # asked for, it would hide the bar where a terminal says it has no rows
+            bar_format=_UNKNOWN,
+            unit=" items",
+        )
 
     def show(self, total: int | None) -> None:
         """Draw the current state, if the last picture is a tenth of a second old."""
@@ -86,7 +94,7 @@ class Bar:
         line, alive = self._line, self._workers()
         if total:
             line.total, line.bar_format = total, _KNOWN
-        line.n = self._tally.settled
+        line.n, line.ncols = self._tally.settled, _columns(line.fp)
         line.set_postfix_str(
             f"{self._tally.failed} failed, {alive} worker{'' if alive == 1 else 's'}", refresh=False
         )
@@ -99,3 +107,12 @@ class Bar:
     def close(self) -> None:
         """Wipe the line."""
         self._line.close()
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the bar may be now; a terminal that says it has no columns gets the usual 80."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # a stream of a test
+        columns = 0
+    return (columns or 80) - 1

@@ -1,0 +1,89 @@
+"""Each example, as a user runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.source_metrics import measure
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("[!_]*.py"))
+
+SOURCE = '''\
+"""Two functions."""
+
+# alone
+def first(x):  # beside code
+    if x and x > 1:
+        for y in [z for z in range(x) if z]:
+            print(y)
+    elif x is None:
+        return 0
+
+    return (lambda: 1 if x else 2)()
+'''
+
+_BAD = {
+    "syntax.py": b"print 'old'\n",
+    "encoding.py": b"# -*- coding: nothing-known -*-\n",
+    "bytes.py": b"name = '\xff'\n",
+    "null.py": b"a = 1\0\n",
+    "open.py": b"(\n",
+    "deep.py": b"(" * 5000 + b")" * 5000,
+}
+
+
+def _run(name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{name}", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A directory with a module, one in Latin-1, and what is no Python."""
+    (tmp_path / "good.py").write_text(SOURCE, "utf-8")
+    (tmp_path / "latin.py").write_bytes("# coding: latin-1\nname = 'é'\n".encode("latin-1"))
+    for name, data in _BAD.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def test_every_example_has_its_test() -> None:
+    """A new example comes with a line here that runs it."""
+    assert [name for name in EXAMPLES if f"test_{name}" not in globals()] == []
+
+
+def test_source_metrics(sources: Path, private_directory: Path) -> None:
+    """It prints a table, the totals, and how many files are no Python; it leaves no queue."""
+    shown = _run("source_metrics", str(sources)).splitlines()
+    assert shown[0].split() == ["complexity", "nesting", "lines", "functions", "module"]
+    assert shown[1].split() == ["7", "3", "11", "2", "good.py"]
+    assert shown[-1].startswith("2 modules: 13 lines, 9 code, 2 comment, 2 blank, ")
+    assert shown[-1].endswith(f" tokens, 2 functions; {len(_BAD)} cannot be parsed")
+    assert list(private_directory.iterdir()) == []
+
+
+def test_figures_are_counted_as_they_are_named(sources: Path) -> None:
+    """Lines with code, with a comment alone and with neither add up; each function has its own paths."""
+    figures = measure(str(sources / "good.py"))
+    assert figures.pop("tokens") > 50
+    assert figures == {
+        "lines": 11, "code": 8, "comment": 1, "blank": 2, "functions": 2, "nesting": 3, "complexity": 7,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _BAD)
+def test_what_is_no_python_is_an_entry_with_an_error(sources: Path, name: str) -> None:
+    """Whatever is wrong with a file, measuring it says so and does not raise."""
+    figures = measure(str(sources / name))
+    assert list(figures) == ["error"]
+    assert re.match(r"\w+Error: ", figures["error"])
