@@ -10,12 +10,16 @@ from __future__ import annotations
 from .core import Core
 from .layout import (
     ARENA_COMMITTED,
+    ATTEMPTS_MASK,
+    ATTEMPTS_SHIFT,
     BLOCK_BYTES,
     COUNTED_MASK,
     COUNTS,
     D_ARENA,
     D_BLOB,
     D_INLINE,
+    DEATHS_MASK,
+    DEATHS_SHIFT,
     DELAYED,
     FETCHED,
     FETCHED_FLAG,
@@ -28,6 +32,7 @@ from .layout import (
     IDLE,
     INLINE_BYTES,
     KIND_CORRUPT,
+    L_DEATHS_SHIFT,
     L_KEEP,
     LAST_SWEEP,
     LEVEL_COUNT,
@@ -40,6 +45,8 @@ from .layout import (
     M_PAYLOAD,
     M_RESULT,
     M_SEQ,
+    MAX_ATTEMPTS,
+    MAX_DEATHS,
     META_WORDS,
     NOTICED,
     OP,
@@ -184,7 +191,7 @@ class Rebuild:
             if self.w[m + M_EPOCH] >= SEQ_LIMIT:
                 self.w[m + M_EPOCH] = 0
             return True
-        return self._is_sound(m, status) and self._claim(m, status)
+        return self._is_in_budget(slot, m) and self._is_sound(m, status) and self._claim(m, status)
 
     def _is_state(self, slot: int) -> bool:
         """Whether the state word of ``slot`` is one that ipcq writes."""
@@ -214,6 +221,19 @@ class Rebuild:
             w[at] = kept | ST_FREE
         elif owner(word) and w[self.core.row(owner(word) - 1) + P_STATE] != PART_ACTIVE:
             w[at] = kept | ST_FREE if status == ST_WRITING else kept | word & COUNTED_MASK | ST_PENDING
+
+    def _is_in_budget(self, slot: int, m: int) -> bool:
+        """Whether the task was run as often as its limits allow, and has an epoch if it is now."""
+        word = self.w[self.core.state_at + slot]
+        status = word & STATUS_MASK
+        limits = self.w[m + M_LIMITS]
+        most = (limits >> L_DEATHS_SHIFT & MAX_DEATHS) + (1 if status == ST_KILLED else 0)
+        attempts = (word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT
+        if (word & DEATHS_MASK) >> DEATHS_SHIFT > most:
+            return False
+        if status == ST_FAILED:
+            return attempts < limits & MAX_ATTEMPTS
+        return (status != ST_QUEUED and status != ST_RUNNING) or self.w[m + M_EPOCH] > 0
 
     def _is_sound(self, m: int, status: int) -> bool:
         """Whether the metadata can be what ipcq wrote for a task in that status."""
