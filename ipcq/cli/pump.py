@@ -67,7 +67,8 @@ class Pump:
         with self._bell.connected(self._done.wake):
             while self.unfinished or not self._inbox.exhausted:
                 self._turn()
-        self._writer.flush()
+        if not self._writer.flush():
+            self._look()  # told to end before everything was written: that is no success
         if self._inbox.error is not None:
             raise self._inbox.error
 

@@ -45,8 +45,8 @@ class Writer:
         if self._size >= _ENOUGH:
             self.flush()
 
-    def flush(self) -> None:
-        """Write everything out. What it gives up on stays for the next time: no line is torn twice.
+    def flush(self) -> bool:
+        """Write everything out; False if it gave up: the rest stays for the next time.
 
         Raises:
             BrokenPipeError: nobody reads any more.
@@ -61,7 +61,8 @@ class Writer:
                 rest = rest[self._put(rest[:_PIECE]) :]
             elif self._impatient():
                 self._lines, self._size = [bytes(rest)], len(rest)
-                return
+                return False
+        return True
 
     def _writable(self) -> bool:
         poll = select.poll()

@@ -80,12 +80,14 @@ class Sheet(Writer):
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.flushes = 0
+        self.stuck = False
 
     def write(self, lines: list[bytes]) -> None:
         self.lines += lines
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         self.flushes += 1
+        return not self.stuck
 
 
 class Bench:
@@ -212,6 +214,20 @@ def test_what_is_done_is_salvaged_after_an_interruption() -> None:
     assert bench.sheet.lines == []
     bench.pump.salvage()
     assert bench.sheet.lines == [b"B\n", b"C\n"]
+
+
+def test_lines_that_could_not_be_written_are_no_success() -> None:
+    """All items are done, but a signal came while their lines were stuck: the run was interrupted."""
+    bench = Bench(FakeQueue(), iter([[b"a"]]))
+    bench.sheet.stuck = True
+
+    def look() -> None:
+        if bench.tally.done and not bench.pump.unfinished:
+            raise Interrupted
+
+    bench.look = look
+    with pytest.raises(Interrupted):
+        bench.run()
 
 
 def test_a_lost_queue_does_not_lose_what_was_done() -> None:
