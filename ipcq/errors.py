@@ -162,8 +162,7 @@ class IllegalTransition(IpcqError):
 
     def __init__(self, source: object, target: object) -> None:
         super().__init__(
-            f"a task cannot move from {getattr(source, 'name', source)}"
-            f" to {getattr(target, 'name', target)}"
+            f"a task cannot move from {getattr(source, 'name', source)} to {getattr(target, 'name', target)}"
         )
         self.source = source
         self.target = target

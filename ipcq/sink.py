@@ -23,9 +23,7 @@ class TaskSink(Protocol):
     `DuplicateTask` for an id that is in the queue, and `QueueClosed` when the queue is gone.
     """
 
-    def push(
-        self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any
-    ) -> TaskId:
+    def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
         """Store one task and return its id."""
         ...
 

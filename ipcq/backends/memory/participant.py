@@ -41,6 +41,7 @@ __all__ = ["Participant", "housekeep", "reclaim_dead"]
 
 TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
 _SPIN = 50e-6  # seconds of looking before sleeping: the cost of a sleep and a wake-up
+_GRACE = 0.1  # seconds that a Monitor has, who knows how its worker ended, to reclaim it first
 _EXIT_BIAS = 1 << 31  # an exit code may be negative; 0 is for "nobody saw it"
 
 
@@ -235,15 +236,25 @@ def reclaim_dead(connection: Connection, exits: Iterable[WorkerExit]) -> list[Ta
     w = connection.words
     seen = {end.pid: end for end in exits}
     back: list[TaskId] = []
-    for index in range(min(w[PART_HIGH], connection.core.participants)):
+    for index in _rows(connection):
         row = connection.core.row(index)
         generation = w[row + P_GEN]
-        if w[row + P_STATE] == PART_ACTIVE and is_dead(w, connection.lock, index):
+        if _is_abandoned(connection, index):
             end = seen.get(w[row + P_PID], WorkerExit(0, 0))
             with connection.turn:
                 count = connection.run(_reclaim, connection, index, generation, end)
                 back += [connection.task_id(connection.out[n]) for n in range(count)]
     return back
+
+
+def _rows(connection: Connection) -> range:
+    return range(min(connection.words[PART_HIGH], connection.core.participants))
+
+
+def _is_abandoned(connection: Connection, index: int) -> bool:
+    """Whether a row is in use, and its process dead."""
+    w = connection.words
+    return w[connection.core.row(index) + P_STATE] == PART_ACTIVE and is_dead(w, connection.lock, index)
 
 
 def _reclaim(connection: Connection, index: int, generation: int, end: WorkerExit) -> int:
@@ -265,6 +276,8 @@ def housekeep(connection: Connection) -> None:
     w = connection.words
     if 0 <= now - w[LAST_SWEEP] < TICK * 1e6 or not connection.call(_claim_sweep, connection, now):
         return
+    if any(_is_abandoned(connection, index) for index in _rows(connection)):
+        time.sleep(_GRACE)
     died = reclaim_dead(connection, ())
     connection.call(connection.deliver.unhoard, now)
     connection.call(connection.collect.expire, now)

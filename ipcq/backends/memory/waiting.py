@@ -313,8 +313,9 @@ class Inbox:
         askers = self._waiting.get(task_id)
         if askers is None:
             return False
-        if any(reference() is not None for reference in askers):
-            return True
+        for reference in askers:
+            if reference() is not None:
+                return True
         del self._waiting[task_id]
         return False
 
