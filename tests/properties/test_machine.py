@@ -20,6 +20,7 @@ from ipcq.backends.memory.layout import (
     KIND_DIED,
     KIND_ERROR,
     KIND_VALUE,
+    LOST,
     M_DONE_SEQ,
     M_RUN_AT,
     M_SEQ,
@@ -67,6 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model = Model(CAPACITY, self._slot)
         self.dead: set[int] = set()
         self.leases: dict[int, Lease] = {}
+        self.history: list[tuple[int, Lease]] = []
         self.reserved: dict[int, tuple[New, Lease]] = {}
         self.number = 0
         self.life = 0
@@ -306,6 +308,7 @@ class QueueMachine(RuleBasedStateMachine):
         def operation() -> list[int]:
             leases = self.sim.take(index, most)
             numbers = [self.sim.number(lease.slot) for lease in leases]
+            self.history += zip(numbers, leases, strict=True)
             self.leases |= dict(zip(numbers, leases, strict=True))
             return numbers
 
@@ -390,16 +393,18 @@ class QueueMachine(RuleBasedStateMachine):
         if self._held(ST_RUNNING):
             self.end(pick, status, 10, wait, kill)
 
-    @precondition(lambda self: bool(self.leases))
+    @precondition(lambda self: bool(self.history))
     @rule(pick=picks)
-    def end_with_an_old_lease(self, pick: int) -> None:
-        """A lease that is not the task's last one changes nothing."""
-        numbers = sorted(self.leases)
-        number = numbers[pick % len(numbers)]
-        lease = self.leases[number]
+    def use_an_old_lease(self, pick: int) -> None:
+        """A lease that is not the last one of a task which its owner still has changes nothing (I5)."""
+        number, lease = self.history[-1 - pick % len(self.history)]
+        task = self.model.tasks.get(number)
         for index in range(ROWS):
-            if number not in self.model.tasks or self.model.tasks[number].owner != index:
-                assert self.sim.end(lease, index, ST_DONE, KIND_VALUE, b"stale") != OK
+            if task and task.owner == index and self.leases[number] == lease:
+                continue
+            assert self.sim.end(lease, index, ST_DONE, KIND_VALUE, b"stale") == LOST
+            assert self.sim.deliver.start(*lease, index, self.sim.now) == LOST
+            assert self.sim.deliver.give_back(*lease, index) == LOST
 
     # --- collecting -------------------------------------------------------------------------------
 
