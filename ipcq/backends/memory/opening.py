@@ -135,9 +135,9 @@ def _checked(queue: Queue, segment: Segment, lock: LockFile, wishes: Wishes) -> 
 
 
 def _exists(directory: str) -> bool:
-    if os.path.lexists(os.path.join(directory, CONTROL)):
-        return True
     others = [name for name in os.listdir(directory) if name.startswith("ctl.v")]
+    if CONTROL in others:
+        return True
     if others:
         raise VersionMismatch(
             f"the queue in {directory} was made by another version of ipcq ({others[0]}); use that version,"
