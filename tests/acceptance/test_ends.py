@@ -55,6 +55,7 @@ def test_a_signal_ends_it_and_what_is_done_is_written(knocking: str, number: int
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_lines_that_waited_are_written_too(knocking: str) -> None:
     """What was done behind the item that runs does not get lost with it."""
@@ -76,6 +77,7 @@ def _finished(pid: int) -> int:
         return int(next(s.value for s in info.stats if s.title == "DONE_JOBS"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_a_second_ctrl_c_ends_even_what_does_not_want_to(knocking: str) -> None:
     """A function that swallows everything is killed, and the command ends at once."""
@@ -107,6 +109,7 @@ def test_a_reader_that_has_seen_enough_ends_it() -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_a_reader_that_does_not_read_holds_nothing_up() -> None:
     """While its output is stuck in a pager, the command still ends at the second Ctrl-C."""
@@ -134,6 +137,7 @@ def _is_full(pipe: Any) -> bool:
     return waiting[0] >= 60_000
 
 
+@pytest.mark.slow
 def test_what_a_killed_command_leaves_is_removed_by_gc(knocking: str, private_directory: Path) -> None:
     """Its workers end by themselves; ``ipcq gc`` removes its queue, unfinished items and all."""
     process = start("map", call("knock"), "-n", "1", knocking, "a")

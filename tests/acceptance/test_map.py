@@ -59,6 +59,7 @@ def test_no_items_are_no_error() -> None:
     assert run("map", call("same"), "--glob", "/nothing/*.here") == (0, "", "ipcq: there were no items\n")
 
 
+@pytest.mark.slow
 def test_what_the_function_prints_is_no_result() -> None:
     """It goes to standard error; standard output has the lines alone."""
     ended = run("map", call("speak"), "-n", "1", "a")
@@ -88,6 +89,7 @@ def test_others_do_not_wait_for_a_long_item(tmp_path: Path) -> None:
     assert end(process).values == ["open"]
 
 
+@pytest.mark.slow
 def test_lines_keep_the_order_of_items(tmp_path: Path) -> None:
     """What is done earlier than the item before it waits for it."""
     os.mkfifo(tmp_path / "gate")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from ipcq import MemoryStorage
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def _take(storage: MemoryStorage) -> float:
         return (time.process_time() - started) / TASKS
 
 
+@pytest.mark.slow
 def test_cost_does_not_grow_with_the_queue(make_queue: MakeQueue) -> None:
     """With 100,000 tasks waiting, push and take cost within 1.5 times of what they do at 1,000."""
     few, many = make_queue("few", capacity=1 << 17), make_queue("many", capacity=1 << 17)

@@ -46,6 +46,7 @@ def test_a_bar_shows_how_far_it_is(terminal: tuple[int, int], tmp_path: Path) ->
     assert end(process).values == ["a", "b", "open"]
 
 
+@pytest.mark.slow
 def test_results_and_bar_do_not_mix(terminal: tuple[int, int], tmp_path: Path) -> None:
     """Where both go to one terminal, the bar is wiped before a line appears."""
     screen, keyboard = terminal
@@ -67,6 +68,7 @@ def test_somebody_who_is_to_type_is_told(terminal: tuple[int, int]) -> None:
     assert ended.err.startswith("ipcq: type one item a line; Ctrl-D ends\n")
 
 
+@pytest.mark.slow
 def test_quiet_is_quiet(terminal: tuple[int, int]) -> None:
     """With -q there is neither bar nor summary on a terminal."""
     screen, keyboard = terminal

@@ -126,7 +126,7 @@ def _check_repairs(case: Case, sim: Simulation, every: int, inner: int) -> None:
 @pytest.mark.parametrize(("case", "situation"), CASES)
 def test_a_repair_may_itself_be_killed(case: Case, situation: Callable[[], Simulation]) -> None:
     """A rebuild killed on its way and run again gives what an undisturbed one gives (a sample)."""
-    _check_repairs(case, situation(), 11, 97)
+    _check_repairs(case, situation(), 29, 151)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from tests.unit.memory.children import Child, Line, child
 from .aftermath import check_whole
 from .test_chaos import LONG, SEED
 
-SECONDS = [pytest.param(1.5, id="short"), pytest.param(LONG / 2, id="long", marks=pytest.mark.slow)]
+SECONDS = [pytest.param(LONG / 2, id="long", marks=pytest.mark.slow)]
 PROCESSES = 4
 EVERY = 0.02  # most seconds between two kills
 

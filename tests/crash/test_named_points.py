@@ -204,7 +204,7 @@ def _stores(kill: Callable[[str, int], int], most: int) -> range:
 
 
 some_and_many = pytest.mark.parametrize(
-    "most", [pytest.param(5, id="some"), pytest.param(100, id="many", marks=pytest.mark.slow)]
+    "most", [pytest.param(2, id="some"), pytest.param(100, id="many", marks=pytest.mark.slow)]
 )
 
 
@@ -221,6 +221,7 @@ def test_killed_at_a_store(operation: str, most: int) -> None:
     print(f"\n{operation}: killed at {count} of {stores.stop - 1} stores")
 
 
+@pytest.mark.slow
 @some_and_many
 @pytest.mark.parametrize("first", [5, 60])
 def test_killed_while_it_recovers(first: int, most: int) -> None:
