@@ -128,6 +128,7 @@ class Connection:
 
     def _make_whole(self) -> None:
         corrupt = self._rebuild.rebuild(microseconds())
+        self._wake_sleepers()  # at once: the section that follows has wakes of its own
         log.info("queue %r: somebody died in the middle of an operation; put in order again", self.queue)
         if corrupt:
             log.error("queue %r: %d damaged tasks were set aside as KILLED", self.queue, corrupt)

@@ -37,11 +37,11 @@ from .layout import (
 from .liveness import is_dead, is_gone, own_identity, resident_bytes
 from .lockfile import PARTICIPANT
 
-__all__ = ["Participant", "housekeep", "reclaim_dead"]
+__all__ = ["Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
 
 TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
 _SPIN = 50e-6  # seconds of looking before sleeping: the cost of a sleep and a wake-up
-_GRACE = 0.1  # seconds that a Monitor has, who knows how its worker ended, to reclaim it first
+_GRACE = 0.25  # seconds that a Monitor has, who knows how its worker ended, to reclaim it first
 _EXIT_BIAS = 1 << 31  # an exit code may be negative; 0 is for "nobody saw it"
 
 
@@ -195,9 +195,10 @@ def _claim(connection: Connection) -> int:
 def _check_name(connection: Connection, name: str) -> None:
     if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
         raise ValueError(f"a worker's id is 1 to {NAME_BYTES} bytes of text, not {name!r}")
-    reclaim_dead(connection, ())  # a dead holder of the name gives way at once
     if _live_worker(connection, name):
-        raise _exists(connection, name)
+        reclaim_dead(connection, ())  # a dead holder of the name gives way at once
+        if _live_worker(connection, name):
+            raise _exists(connection, name)
 
 
 def _live_worker(connection: Connection, name: str) -> bool:
@@ -247,6 +248,14 @@ def reclaim_dead(connection: Connection, exits: Iterable[WorkerExit]) -> list[Ta
     return back
 
 
+def reclaim_abandoned(connection: Connection) -> list[TaskId]:
+    """`reclaim_dead` by who does not know how they ended: a Monitor that does may come first."""
+    if not any(_is_abandoned(connection, index) for index in _rows(connection)):
+        return []
+    time.sleep(_GRACE)
+    return reclaim_dead(connection, ())
+
+
 def _rows(connection: Connection) -> range:
     return range(min(connection.words[PART_HIGH], connection.core.participants))
 
@@ -276,9 +285,7 @@ def housekeep(connection: Connection) -> None:
     w = connection.words
     if 0 <= now - w[LAST_SWEEP] < TICK * 1e6 or not connection.call(_claim_sweep, connection, now):
         return
-    if any(_is_abandoned(connection, index) for index in _rows(connection)):
-        time.sleep(_GRACE)
-    died = reclaim_dead(connection, ())
+    died = reclaim_abandoned(connection)
     connection.call(connection.deliver.unhoard, now)
     connection.call(connection.collect.expire, now)
     if died:

@@ -23,7 +23,7 @@ from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, queue_info
 from .namespace import base_directory, queue_names
-from .participant import Participant, reclaim_dead, sweep_blobs
+from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, codec_or_unknown, status_of
 from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
 from .reading import Reader
@@ -111,7 +111,7 @@ class MemoryStorage:
             self._reader = Reader(connection, queue, self._codecs)
             self._pusher = Pusher(connection, queue, self._codecs, self._me)
             self._inbox = Inbox(self._reader, self._me)
-            if reclaim_dead(connection, ()):
+            if reclaim_abandoned(connection):
                 sweep_blobs(connection)
         except BaseException:
             connection.close()
@@ -386,7 +386,7 @@ class MemoryStorage:
                 start = connection.out[0]
             if not start:
                 break
-        reclaim_dead(connection, ())
+        reclaim_abandoned(connection)
         sweep_blobs(connection)
         return removed
 
