@@ -176,6 +176,7 @@ KIND_VALUE = 1
 KIND_ERROR = 2  # an encoded ErrorInfo
 KIND_DIED = 3  # seven words: pid, exit, rss, flags, name
 KIND_CANCELLED = 4
+EXIT_BIAS = 1 << 31  # added to an exit code, which may be negative; 0 is for "nobody saw it"
 KIND_CORRUPT = 5  # garbage was found in the slot
 KIND_NO_ROOM = 6  # the result found no place; inline: its size
 

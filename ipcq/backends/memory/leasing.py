@@ -39,7 +39,6 @@ from .slots import generation
 
 __all__ = ["MemoryLease", "MemoryStream"]
 
-_NOTHING = memoryview(b"")
 LONGEST_DELAY = 1e10  # seconds
 MOST_TAKEN = WAKES // 2  # in one hold of the lock: they are listed in `out`, in front of the wakes
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner

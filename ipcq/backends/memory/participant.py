@@ -12,6 +12,7 @@ from ...task import TaskId
 from .connection import Connection, microseconds
 from .futex import can_spin, wait, wake
 from .layout import (
+    EXIT_BIAS,
     LAST_SWEEP,
     MAX_PARTICIPANTS,
     NAME_BYTES,
@@ -42,7 +43,6 @@ __all__ = ["Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
 TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
 _SPIN = 50e-6  # seconds of looking before sleeping: the cost of a sleep and a wake-up
 _GRACE = 0.25  # seconds that a Monitor has, who knows how its worker ended, to reclaim it first
-_EXIT_BIAS = 1 << 31  # an exit code may be negative; 0 is for "nobody saw it"
 
 
 class Participant:
@@ -272,7 +272,7 @@ def _reclaim(connection: Connection, index: int, generation: int, end: WorkerExi
     connection.core.clear_out()
     if w[connection.core.row(index) + P_GEN] != generation or not is_dead(w, connection.lock, index):
         return 0
-    code = end.exitcode + _EXIT_BIAS if end.pid else 0
+    code = end.exitcode + EXIT_BIAS if end.pid else 0
     count: int = connection.recover.reclaim(
         index, True, code, end.rss, int(end.out_of_memory), microseconds()
     )

@@ -19,6 +19,7 @@ from .layout import (
     ATTEMPTS_SHIFT,
     DEATHS_MASK,
     DEATHS_SHIFT,
+    EXIT_BIAS,
     KIND_CANCELLED,
     KIND_CORRUPT,
     KIND_DIED,
@@ -66,7 +67,6 @@ HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
 _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
 _STATUSES = tuple(Status)
 _HIGH = 0xFFFF_FFFF << 32
-_EXIT_BIAS = 1 << 31
 
 
 def checksum(codec: str) -> int:
@@ -353,7 +353,7 @@ def _decoded(data: bytes | memoryview) -> ErrorInfo:
 def _death(word: int, data: bytes | memoryview) -> ErrorInfo:
     pid, exit_word, rss, oom = (int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(4))
     name = bytes(data[32:56]).rstrip(b"\0").decode("utf-8", "replace")
-    exitcode = exit_word - _EXIT_BIAS if exit_word else None
+    exitcode = exit_word - EXIT_BIAS if exit_word else None
     number = -exitcode if exitcode is not None and exitcode < 0 else None
     deaths = (word & DEATHS_MASK) >> DEATHS_SHIFT
     return ErrorInfo(
