@@ -31,7 +31,7 @@ VALUES = 1
 CONTRACTS = 2
 
 # The same inside the memory backend; what is named in neither line is the adapter.
-PURE = {"layout", "words", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
+PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
     "core", "accept", "deliver", "finish", "collect", "recover", "rebuild", "audit",
 }  # fmt: skip
 SYSTEM = {"lockfile", "lock", "futex", "liveness", "blobs", "namespace", "settings", "segment", "opening"}

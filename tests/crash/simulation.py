@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ipcq.backends.memory.accept import Accept
 from ipcq.backends.memory.collect import Collect
-from ipcq.backends.memory.core import OUT_WORDS, STAGE_WORDS, Core
+from ipcq.backends.memory.core import Core
 from ipcq.backends.memory.deliver import Deliver
 from ipcq.backends.memory.finish import Finish
 from ipcq.backends.memory.layout import (
@@ -46,6 +46,7 @@ from ipcq.backends.memory.layout import (
     NOTICED,
     OK,
     OP,
+    OUT_WORDS,
     P_STATE,
     PART_ACTIVE,
     READY,
@@ -53,6 +54,7 @@ from ipcq.backends.memory.layout import (
     SEQ,
     SLOTS_COMMITTED,
     ST_WRITING,
+    STAGE_WORDS,
     STATUS_MASK,
     Geometry,
 )

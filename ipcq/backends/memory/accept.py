@@ -153,13 +153,13 @@ class Accept:
                 return NEED_ARENA
             size = 1 << (desc >> 2 & 63)
             if w[PAYLOAD_BLOCKS] + size <= self.payload_blocks:
-                w[PAYLOAD_BLOCKS] += size
+                w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] + size
                 return desc
             core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
         return NO_BYTES
 
     def _return_area(self, desc: int) -> None:
-        self.w[PAYLOAD_BLOCKS] -= 1 << (desc >> 2 & 63)
+        self.w[PAYLOAD_BLOCKS] = self.w[PAYLOAD_BLOCKS] - (1 << (desc >> 2 & 63))
         self.core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
 
     def _place(self) -> int:
@@ -214,7 +214,7 @@ class Accept:
         else:
             core.ready.append(slot)
         if w[m + M_LIMITS] & L_KEEP:
-            w[core.row(index) + P_TASKS] += 1
+            w[core.row(index) + P_TASKS] = w[core.row(index) + P_TASKS] + 1
 
     def _wake_workers(self, tasks: int) -> None:
         while tasks and self.core.wake_one(IDLE):
@@ -266,7 +266,7 @@ class Accept:
         core.slots.commit(slot, gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | ST_WRITING)
         core.own(slot, index)
         if blob:
-            w[PAYLOAD_BLOB_BYTES] += length
+            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] + length
         self.out[0] = slot
         self.out[1] = gen
         self.out[2] = (desc >> 8 & 0xFFFFFF) if not blob else 0

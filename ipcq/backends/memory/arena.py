@@ -1,28 +1,32 @@
 """Room for payloads of medium size: a buddy allocator (Knuth 2.5) over blocks of 256 bytes.
 
 Its map has one word for each block, beside the arena, never inside it. The word of the block that
-starts an area is FREE | order | next + 1 | previous + 1, or USED | order; the others are 0. All of
+starts an area is FREE_AREA | order | next + 1 | previous + 1, or USED_AREA | order; the others are 0. All of
 it is derived: which areas are in use follows from the descriptors in the slots.
 """
 
 from __future__ import annotations
 
-from .bits import lowest_bit
-from .layout import ARENA_COMMITTED, ARENA_HEADS, BLOCK_BYTES, TOP_ORDER
+from .layout import (
+    ARENA_COMMITTED,
+    ARENA_HEADS,
+    BLOCK_BYTES,
+    FREE_AREA,
+    LINK_MASK,
+    NEXT_SHIFT,
+    ORDER_SHIFT,
+    TOP_ORDER,
+    USED_AREA,
+)
+from .machine import highest_bit, lowest_bit
 from .words import Words
 
 __all__ = ["Arena", "order_of"]
 
-FREE = 1 << 63
-USED = 1 << 62
-ORDER_SHIFT = 56
-LINK = (1 << 28) - 1
-NEXT_SHIFT = 28
-
 
 def order_of(length: int) -> int:
     """The order of the smallest area that holds ``length`` bytes."""
-    return (-(-length // BLOCK_BYTES) - 1).bit_length()
+    return highest_bit((length - 1) // BLOCK_BYTES) + 1 if length > BLOCK_BYTES else 0
 
 
 class Arena:
@@ -48,7 +52,7 @@ class Arena:
         while found > order:
             found -= 1
             self._link(block + (1 << found), found)
-        w[self.map_at + block] = USED | order << ORDER_SHIFT
+        w[self.map_at + block] = USED_AREA | order << ORDER_SHIFT
         return block + 1
 
     def give(self, block: int, order: int) -> None:
@@ -60,7 +64,7 @@ class Arena:
         while order < TOP_ORDER:
             buddy = block ^ 1 << order
             word = w[self.map_at + buddy] if buddy < w[ARENA_COMMITTED] else 0
-            if not word & FREE or word >> ORDER_SHIFT & 31 != order:
+            if not word & FREE_AREA or word >> ORDER_SHIFT & 31 != order:
                 break
             self._unlink(buddy, order)
             block &= buddy
@@ -91,7 +95,7 @@ class Arena:
             if w[at]:
                 return False
         for at in range(self.map_at + block, self.map_at + block + size):
-            w[at] = USED | order << ORDER_SHIFT
+            w[at] = USED_AREA | order << ORDER_SHIFT
         return True
 
     def disclaim(self, block: int, order: int) -> None:
@@ -107,7 +111,7 @@ class Arena:
         at = 0
         while at < end:
             word = w[self.map_at + at]
-            if not word & USED:
+            if not word & USED_AREA:
                 at += 1
                 continue
             self._link_run(start, at)
@@ -136,22 +140,22 @@ class Arena:
     def _link(self, block: int, order: int) -> None:
         w = self.w
         head = w[ARENA_HEADS + order]
-        w[self.map_at + block] = FREE | order << ORDER_SHIFT | head << NEXT_SHIFT
+        w[self.map_at + block] = FREE_AREA | order << ORDER_SHIFT | head << NEXT_SHIFT
         if head:
-            w[self.map_at + head - 1] = w[self.map_at + head - 1] & ~LINK | block + 1
+            w[self.map_at + head - 1] = w[self.map_at + head - 1] & ~LINK_MASK | block + 1
         w[ARENA_HEADS + order] = block + 1
 
     def _unlink(self, block: int, order: int) -> None:
         w = self.w
         word = w[self.map_at + block]
-        following = word >> NEXT_SHIFT & LINK
-        previous = word & LINK
+        following = word >> NEXT_SHIFT & LINK_MASK
+        previous = word & LINK_MASK
         if previous:
             at = self.map_at + previous - 1
-            w[at] = w[at] & ~(LINK << NEXT_SHIFT) | following << NEXT_SHIFT
+            w[at] = w[at] & ~(LINK_MASK << NEXT_SHIFT) | following << NEXT_SHIFT
         else:
             w[ARENA_HEADS + order] = following
         if following:
             at = self.map_at + following - 1
-            w[at] = w[at] & ~LINK | previous
+            w[at] = w[at] & ~LINK_MASK | previous
         w[self.map_at + block] = 0

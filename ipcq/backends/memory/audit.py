@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .arena import FREE, LINK, NEXT_SHIFT, ORDER_SHIFT
-from .core import OUT_WORDS, Core
+from .core import Core
 from .layout import (
     ARENA_COMMITTED,
     ARENA_HEADS,
@@ -23,6 +22,7 @@ from .layout import (
     DEATHS_MASK,
     DEATHS_SHIFT,
     FETCHED,
+    FREE_AREA,
     FREE_HEAD,
     FRESH,
     HEAP_SIZE,
@@ -30,6 +30,7 @@ from .layout import (
     L_DEATHS_SHIFT,
     LEVEL_COUNT,
     LEVELS,
+    LINK_MASK,
     M_DONE_SEQ,
     M_EPOCH,
     M_HASH,
@@ -43,7 +44,10 @@ from .layout import (
     MAX_DEATHS,
     MAX_PARTICIPANTS,
     META_WORDS,
+    NEXT_SHIFT,
     OP,
+    ORDER_SHIFT,
+    OUT_WORDS,
     P_DONE,
     P_INBOX,
     P_OWNED,
@@ -207,10 +211,17 @@ def _compare(core: Core, tell: Tell) -> None:
 def _copy(core: Core) -> Core:
     geometry = Geometry(core.capacity, core.participants, core.arena.blocks * BLOCK_BYTES)
     # Beyond what is committed even a look takes memory: on a full file system, a SIGBUS.
-    committed = core.meta_at + core.w[SLOTS_COMMITTED] * META_WORDS
-    words = [core.w[at] for at in range(committed)] + [0] * (geometry.total - committed)
-    nothing = memoryview(b"")
-    return Core(words, nothing, nothing, geometry, [0] * OUT_WORDS, [])
+    w = core.w
+    committed = core.meta_at + w[SLOTS_COMMITTED] * META_WORDS
+    words = _words(geometry.total)
+    for at in range(committed):
+        words[at] = w[at]
+    nothing = memoryview(bytearray())
+    return Core(words, nothing, nothing, geometry, _words(OUT_WORDS), _words(0))
+
+
+def _words(count: int) -> memoryview:
+    return memoryview(bytearray(count * 8)).cast("Q")
 
 
 def _truth(core: Core, slot: int) -> list[int]:
@@ -347,7 +358,7 @@ def _arena(core: Core, tell: Tell) -> dict[int, tuple[bool, int]]:
         if not word or order > TOP_ORDER:
             tell(f"arena: no area starts at block {block}")
             return areas
-        areas[block] = (bool(word & FREE), order)
+        areas[block] = (bool(word & FREE_AREA), order)
         inner = range(block + 1, block + (1 << order))
         if inner.stop > w[ARENA_COMMITTED] or any(w[at_map + at] for at in inner):
             tell(f"arena: the area at block {block} overlaps what follows")
@@ -368,8 +379,8 @@ def _areas(core: Core, order: int, tell: Tell) -> list[int]:
             tell(f"arena: the free areas of order {order} lead to block {at - 1}")
             break
         word = w[core.arena.map_at + at - 1]
-        if word & LINK != previous:
-            tell(f"arena: block {at - 1} follows {previous - 1}, but says {(word & LINK) - 1}")
+        if word & LINK_MASK != previous:
+            tell(f"arena: block {at - 1} follows {previous - 1}, but says {(word & LINK_MASK) - 1}")
         blocks.append(at - 1)
-        previous, at = at, word >> NEXT_SHIFT & LINK
+        previous, at = at, word >> NEXT_SHIFT & LINK_MASK
     return blocks

@@ -1,24 +1,15 @@
-"""Sets of participants as bit words, and the two bit operations that they need."""
+"""Sets of participants as bit words."""
 
 from __future__ import annotations
 
 from .layout import SET_WORDS
+from .machine import lowest_bit
 from .words import Words
 
-__all__ = ["add_to_set", "discard_from_set", "highest_bit", "in_set", "lowest_bit", "pop_from_set"]
+__all__ = ["add_to_set", "discard_from_set", "in_set", "pop_from_set"]
 
 # A set is a summary word (bit n: word n is not empty) and SET_WORDS words after it, so that the
 # common question "does anybody wait?" costs one load.
-
-
-def highest_bit(word: int) -> int:
-    """The number of the highest set bit of ``word``, which is not 0."""
-    return word.bit_length() - 1
-
-
-def lowest_bit(word: int) -> int:
-    """The number of the lowest set bit of ``word``, which is not 0."""
-    return (word & -word).bit_length() - 1
 
 
 def add_to_set(w: Words, at: int, member: int) -> None:

@@ -17,7 +17,7 @@ from ...task import Queue, TaskId
 from .accept import Accept
 from .blobs import Blobs
 from .collect import Collect
-from .core import OUT_WORDS, STAGE_WORDS, UNLINKS, WAKES, Core
+from .core import Core
 from .deliver import Deliver
 from .finish import Finish
 from .futex import wake
@@ -29,8 +29,12 @@ from .layout import (
     M_ID_LO,
     META_WORDS,
     OP,
+    OUT_WORDS,
     P_WAKE,
     SLOTS_COMMITTED,
+    STAGE_WORDS,
+    UNLINKS,
+    WAKES,
 )
 from .lock import Guard
 from .opening import open_queue, remove_queue

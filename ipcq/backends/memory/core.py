@@ -57,18 +57,17 @@ from .layout import (
     ST_PENDING,
     STATUS_MASK,
     UNFETCHED,
+    UNLINKS,
+    WAKES,
     Geometry,
 )
+from .machine import copy_bytes
 from .ready import Ready
 from .slots import Slots, finished, generation
 from .words import Words
 
 __all__ = ["Core"]
 
-OUT_WORDS = 8192
-STAGE_WORDS = 1024
-WAKES = 1024  # where in `out` the participants to wake are listed: a count, then their rows
-UNLINKS = 2048  # likewise the blob files to remove: a count, then pairs (slot, generation, epoch)
 MOST_WAKES = 512
 MOST_UNLINKS = 1024
 
@@ -112,13 +111,13 @@ class Core:
     def submitter(self, slot: int) -> int:
         """The row number, + 1, of who pushed the task in ``slot``; 0 if it is gone."""
         word = self.w[self.meta_at + slot * META_WORDS + M_SUBMITTER]
-        index = (word & 0xFFFF) - 1
-        if index < 0 or index >= self.participants:
+        index = word & 0xFFFF
+        if not index or index > self.participants:
             return 0
-        row = self.row(index)
+        row = self.row(index - 1)
         if self.w[row + P_STATE] != PART_ACTIVE or self.w[row + P_GEN] & 0xFFFF_FFFF != word >> 16:
             return 0
-        return index + 1
+        return index
 
     def holds(self, slot: int, gen: int, epoch: int, index: int, status: int) -> bool:
         """Whether participant ``index`` has a valid lease on ``slot``, in that status."""
@@ -209,11 +208,11 @@ class Core:
         kind = desc & 3
         if kind == D_BLOB:
             w[at] = 0
-            w[PAYLOAD_BLOB_BYTES] -= desc >> 2
+            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] - (desc >> 2)
             self._list_unlink(slot, 0)
         elif kind == D_ARENA:
             w[at] = 0
-            w[PAYLOAD_BLOCKS] -= 1 << (desc >> 2 & 63)
+            w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] - (1 << (desc >> 2 & 63))
             self.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
 
     def drop_result(self, slot: int) -> None:
@@ -226,10 +225,10 @@ class Core:
         w[m + M_RESULT] = 0
         kind = desc & 3
         if kind == D_BLOB:
-            w[RESULT_BLOB_BYTES] -= desc >> 2
+            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] - (desc >> 2)
             self._list_unlink(slot, w[m + M_EPOCH])
         elif kind == D_ARENA:
-            w[RESULT_BLOCKS] -= 1 << (desc >> 2 & 63)
+            w[RESULT_BLOCKS] = w[RESULT_BLOCKS] - (1 << (desc >> 2 & 63))
             self.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
 
     def area(self, length: int) -> int:
@@ -243,10 +242,10 @@ class Core:
         length = desc >> 32
         if desc & 3 == D_ARENA:
             at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
-            self.a[at : at + length] = data[start : start + length]
+            copy_bytes(self.a, at, data, start, length)
         else:
             at = inline_at * 8
-            self.b[at : at + length] = data[start : start + length]
+            copy_bytes(self.b, at, data, start, length)
 
     # --- finished tasks -----------------------------------------------------------------------
 
@@ -257,7 +256,7 @@ class Core:
         if pusher:
             row = self.row(pusher - 1)
             if w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
-                w[row + P_DONE] += 1
+                w[row + P_DONE] = w[row + P_DONE] + 1
             self.chains.append(row + P_INBOX, slot)
             self.wake(pusher - 1)
         else:
@@ -278,14 +277,15 @@ class Core:
         pusher = self.submitter(slot)
         if pusher and self.w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
             row = self.row(pusher - 1)
-            self.w[row + P_TASKS] -= 1
-            self.w[row + P_DONE] -= done
+            self.w[row + P_TASKS] = self.w[row + P_TASKS] - 1
+            self.w[row + P_DONE] = self.w[row + P_DONE] - done
 
     def give_way(self) -> int:
         """Remove the result that was fetched first; 0 when there is none."""
-        slot = self.w[FETCHED] - 1
-        if slot < 0:
+        first = self.w[FETCHED]
+        if not first:
             return 0
+        slot = first - 1
         word = self.w[self.state_at + slot]
         if not finished(word) or not word & FETCHED_FLAG:
             self.w[OP] = OP_DAMAGED
@@ -297,7 +297,7 @@ class Core:
         """Remove a finished task: its place, payload and result are free then."""
         w = self.w
         if not w[self.state_at + slot] & FETCHED_FLAG:
-            w[REMOVED] += 1
+            w[REMOVED] = w[REMOVED] + 1
         self.chains.remove(self.list_of(slot), slot)
         self.free(slot)
 

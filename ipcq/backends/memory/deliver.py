@@ -131,7 +131,7 @@ class Deliver:
         m = core.meta_at + slot * META_WORDS
         core.ready.remove(slot)
         word = w[core.state_at + slot]
-        w[m + M_EPOCH] += 1  # alone it changes nothing: nobody holds the new epoch
+        w[m + M_EPOCH] = w[m + M_EPOCH] + 1  # alone it changes nothing: nobody holds the new epoch
         w[m + M_LOCK_AT] = now
         if status == ST_RUNNING:
             w[m + M_STARTED] = now

@@ -91,13 +91,13 @@ class Finish:
         if blob:
             if w[RESULT_BLOB_BYTES] + length > self.result_blob_bytes:
                 return NO_BYTES
-            w[RESULT_BLOB_BYTES] += length
+            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + length
             w[m + M_RESULT] = D_BLOB | length << 2
             return OK
         desc = core.area(length)
         if not desc:
             return NEED_ARENA
-        w[RESULT_BLOCKS] += 1 << (desc >> 2 & 63)
+        w[RESULT_BLOCKS] = w[RESULT_BLOCKS] + (1 << (desc >> 2 & 63))
         w[m + M_RESULT] = desc
         self.out[0] = desc >> 8 & 0xFFFFFF
         return OK

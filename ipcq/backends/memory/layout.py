@@ -194,6 +194,14 @@ HOARD = 5_000  # microseconds after which a QUEUED task is anybody's who has not
 SLOT_CHUNK = 2048  # slots whose memory is committed at once
 ARENA_CHUNK = 4 << TOP_ORDER  # blocks committed at once: 1 MiB
 
+
+# --- the arena's map: what is in the word of the block that starts an area -----------------------
+FREE_AREA = 1 << 63
+USED_AREA = 1 << 62
+ORDER_SHIFT = 56
+LINK_MASK = (1 << 28) - 1  # the previous free area of the order, + 1
+NEXT_SHIFT = 28
+
 # --- staging: what a batch push reads, 8 words for each task ----------------------------------
 S_WORDS = 8
 S_ID_HI = 0
@@ -204,6 +212,13 @@ S_RUN_AT = 4
 S_LIMITS = 5
 S_TIMEOUT = 6
 S_PARTS = 7
+
+
+# --- process-private words beside the shared ones -------------------------------------------------
+OUT_WORDS = 8192
+STAGE_WORDS = 1024
+WAKES = 1024  # where in `out` the participants to wake are listed: a count, then their rows
+UNLINKS = 2048  # likewise the blob files to remove: a count, then triples (slot, generation, epoch)
 
 # --- what a critical section answers ----------------------------------------------------------
 OK = 0

@@ -14,7 +14,6 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
 from .connection import Connection, microseconds
-from .core import WAKES
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -31,6 +30,7 @@ from .layout import (
     ST_FAILED,
     ST_KILLED,
     ST_PENDING,
+    WAKES,
 )
 from .participant import TICK, Participant, housekeep
 from .parts import Codecs, error_bytes, short_error_bytes

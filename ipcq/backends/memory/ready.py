@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .bits import highest_bit
 from .chains import Chains
 from .layout import L_LEVEL_SHIFT, LEVEL_COUNT, LEVELS, M_LIMITS, M_SEQ, META_WORDS, READY
+from .machine import highest_bit
 from .words import Words
 
 __all__ = ["Ready"]

@@ -120,9 +120,9 @@ class Rebuild:
         self._put_in_order()
         core.arena.settle()
         w[SEQ] = highest
-        w[COUNTS + ST_FREE] += core.capacity - w[FRESH]
+        w[COUNTS + ST_FREE] = w[COUNTS + ST_FREE] + core.capacity - w[FRESH]
         self._wake_everybody()
-        w[REBUILDS] += 1
+        w[REBUILDS] = w[REBUILDS] + 1
         w[OP] = 0
         return corrupt
 
@@ -136,13 +136,18 @@ class Rebuild:
         self._limit(FRESH, w[SLOTS_COMMITTED])
         self._limit(ARENA_COMMITTED, core.arena.blocks)
         self._limit(PART_HIGH, core.participants)
-        for at in (SEQ, REMOVED, REBUILDS, RECLAIMED):
-            if w[at] >= SEQ_LIMIT:
-                w[at] = 0
+        self._restart(SEQ)
+        self._restart(REMOVED)
+        self._restart(REBUILDS)
+        self._restart(RECLAIMED)
 
     def _limit(self, at: int, most: int) -> None:
         if self.w[at] > most:
             self.w[at] = most
+
+    def _restart(self, at: int) -> None:
+        if self.w[at] >= SEQ_LIMIT:
+            self.w[at] = 0
 
     def _clear(self) -> None:
         self._zero(FREE_HEAD, LAST_SWEEP)  # heads and sizes, bytes in use
@@ -281,8 +286,12 @@ class Rebuild:
     def _quarantine(self, slot: int, m: int, now: int) -> None:
         """Make a slot with garbage a KILLED task that says so."""
         w = self.w
-        for word in (M_PAYLOAD, M_RESULT, M_PARTS, M_EPOCH, M_SEQ, M_DONE_SEQ):
-            w[m + word] = 0
+        w[m + M_PAYLOAD] = 0
+        w[m + M_RESULT] = 0
+        w[m + M_PARTS] = 0
+        w[m + M_EPOCH] = 0
+        w[m + M_SEQ] = 0
+        w[m + M_DONE_SEQ] = 0
         w[m + M_KIND] = KIND_CORRUPT
         w[m + M_DONE_AT] = now
         at = self.core.state_at + slot
@@ -304,7 +313,7 @@ class Rebuild:
         core = self.core
         word = w[core.state_at + slot]
         status = word & STATUS_MASK
-        w[COUNTS + status] += 1
+        w[COUNTS + status] = w[COUNTS + status] + 1
         if status == ST_FREE:
             core.slots.link_free(slot)
             return
@@ -329,14 +338,14 @@ class Rebuild:
         w = self.w
         payload = w[m + M_PAYLOAD]
         if payload & 3 == D_ARENA:
-            w[PAYLOAD_BLOCKS] += 1 << (payload >> 2 & 63)
+            w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] + (1 << (payload >> 2 & 63))
         elif payload & 3 == D_BLOB:
-            w[PAYLOAD_BLOB_BYTES] += payload >> 2
+            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] + (payload >> 2)
         result = w[m + M_RESULT]
         if result & 3 == D_ARENA:
-            w[RESULT_BLOCKS] += 1 << (result >> 2 & 63)
+            w[RESULT_BLOCKS] = w[RESULT_BLOCKS] + (1 << (result >> 2 & 63))
         elif result & 3 == D_BLOB:
-            w[RESULT_BLOB_BYTES] += result >> 2
+            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + (result >> 2)
 
     def _charge_pusher(self, slot: int, m: int, word: int) -> None:
         w = self.w
@@ -346,8 +355,8 @@ class Rebuild:
         pusher = core.submitter(slot)
         if pusher:
             row = core.row(pusher - 1)
-            w[row + P_TASKS] += 1
-            w[row + P_DONE] += 1 if finished(word) else 0
+            w[row + P_TASKS] = w[row + P_TASKS] + 1
+            w[row + P_DONE] = w[row + P_DONE] + (1 if finished(word) else 0)
 
     def _put_in_order(self) -> None:
         """Sort the lists, which were filled as the slots came."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .bits import discard_from_set
-from .core import WAKES, Core
+from .core import Core
 from .deliver import Deliver
 from .finish import Finish
 from .layout import (
@@ -54,6 +54,7 @@ from .layout import (
     ST_WRITING,
     STATUS_MASK,
     UNFETCHED,
+    WAKES,
 )
 from .slots import generation, owner
 
@@ -61,8 +62,6 @@ __all__ = ["Recover"]
 
 OP_ENTER = 14
 OP_RECLAIM = 15
-
-SETS = (IDLE, CROWDED, CURIOUS, CRAMPED)
 
 
 class Recover:
@@ -129,9 +128,11 @@ class Recover:
                 self.out[count] = slot
                 count += 1
         self._bequeath_inbox(row)
-        for members in SETS:
-            discard_from_set(w, members, index)
-        w[RECLAIMED] += count if died else 0
+        discard_from_set(w, IDLE, index)
+        discard_from_set(w, CROWDED, index)
+        discard_from_set(w, CURIOUS, index)
+        discard_from_set(w, CRAMPED, index)
+        w[RECLAIMED] = w[RECLAIMED] + (count if died else 0)
         w[row + P_STATE] = PART_FREE
         core.hand_on()
         core.wake_all(CROWDED)

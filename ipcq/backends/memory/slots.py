@@ -57,8 +57,10 @@ class Slots:
         old = w[at]
         w[at] = word
         if (old ^ word) & STATUS_MASK:
-            w[COUNTS + (old & STATUS_MASK)] -= 1
-            w[COUNTS + (word & STATUS_MASK)] += 1
+            count = COUNTS + (old & STATUS_MASK)
+            w[count] = w[count] - 1
+            count = COUNTS + (word & STATUS_MASK)
+            w[count] = w[count] + 1
 
     def reserve(self) -> int:
         """Take a free slot out of the free list, as slot + 1; 0 when none is committed and free."""
