@@ -1,6 +1,14 @@
-"""Queues in shared memory: what survives SIGKILL of every process at any instruction."""
+"""Queues in shared memory: what survives SIGKILL of every process at any instruction.
 
-from .opening import Removed, gc
-from .storage import MemoryStorage
+Attributes:
+    COMPILED: whether this process runs the compiled core; see `mode`.
+"""
 
-__all__ = ["MemoryStorage", "Removed", "gc"]
+from .mode import COMPILED, SEARCH
+
+__path__[:] = SEARCH  # before any module is imported that exists in both forms
+
+from .opening import Removed, gc  # noqa: E402 - see above
+from .storage import MemoryStorage  # noqa: E402
+
+__all__ = ["COMPILED", "MemoryStorage", "Removed", "gc"]

@@ -19,6 +19,7 @@ from .layout import (
     FULL,
     GEN_MASK,
     GEN_SHIFT,
+    HALF_MASK,
     IDLE,
     INLINE_BYTES,
     L_GIVEN_ID,
@@ -120,9 +121,8 @@ class Accept:
         return code
 
     def _push_one(self, data: memoryview, s: int, index: int, now: int) -> int:
-        core = self.core
         stage = self.stage
-        if stage[s + S_LIMITS] & L_GIVEN_ID and core.index.find(stage[s + S_ID_HI], stage[s + S_ID_LO]):
+        if stage[s + S_LIMITS] & L_GIVEN_ID and self.core.index.find(stage[s + S_ID_HI], stage[s + S_ID_LO]):
             return DUPLICATE
         length = stage[s + S_LENGTH]
         desc = D_INLINE | length << 32
@@ -136,8 +136,8 @@ class Accept:
                 self._return_area(desc)
             return -place
         slot = place - 1
-        m = core.meta_at + slot * META_WORDS
-        core.copy_in(desc, data, stage[s + S_OFFSET], m + M_INLINE)
+        m = self.core.meta_at + slot * META_WORDS
+        self.core.copy_in(desc, data, stage[s + S_OFFSET], m + M_INLINE)
         self._describe(m, s, index, now, desc)
         self._publish(slot, m, ST_PENDING, index, now)
         return OK
@@ -145,17 +145,16 @@ class Accept:
     def _payload_area(self, length: int) -> int:
         """A descriptor of an area in the payloads' part of the arena; NEED_ARENA or NO_BYTES."""
         w = self.w
-        core = self.core
         desc = 0
         if w[PAYLOAD_BLOCKS] < self.payload_blocks:
-            desc = core.area(length)
+            desc = self.core.area(length)
             if not desc:
                 return NEED_ARENA
             size = 1 << (desc >> 2 & 63)
             if w[PAYLOAD_BLOCKS] + size <= self.payload_blocks:
                 w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] + size
                 return desc
-            core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
+            self.core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
         return NO_BYTES
 
     def _return_area(self, desc: int) -> None:
@@ -164,15 +163,14 @@ class Accept:
 
     def _place(self) -> int:
         """A free slot, + 1, or minus the reason why there is none."""
-        core = self.core
         w = self.w
-        place = core.slots.reserve()
+        place = self.core.slots.reserve()
         if place:
             return place
-        if w[SLOTS_COMMITTED] < core.capacity:
+        if w[SLOTS_COMMITTED] < self.core.capacity:
             return -NEED_SLOTS
-        if core.give_way():
-            place = core.slots.reserve()
+        if self.core.give_way():
+            place = self.core.slots.reserve()
         return place or -FULL
 
     def _describe(self, m: int, s: int, index: int, now: int, desc: int) -> None:
@@ -192,13 +190,12 @@ class Accept:
         w[m + M_PAYLOAD] = desc
         w[m + M_RESULT] = 0
         w[m + M_KIND] = 0
-        w[m + M_SUBMITTER] = (w[self.core.row(index) + P_GEN] & 0xFFFF_FFFF) << 16 | index + 1
+        w[m + M_SUBMITTER] = (w[self.core.row(index) + P_GEN] & HALF_MASK) << 16 | index + 1
 
     def _publish(self, slot: int, m: int, status: int, index: int, now: int) -> None:
         """Commit the slot as accepted, then tell the derived structures."""
         w = self.w
-        core = self.core
-        word = w[core.state_at + slot]
+        word = w[self.core.state_at + slot]
         # A slot in WRITING got its generation when it was reserved.
         gen = generation(word) + (0 if word & STATUS_MASK == ST_WRITING else 1)
         seq = w[SEQ]
@@ -206,15 +203,15 @@ class Accept:
         w[m + M_SEQ] = seq
         delayed = DELAYED if w[m + M_RUN_AT] > now else 0
         if word & STATUS_MASK == ST_WRITING:
-            core.disown(slot)
-        core.slots.commit(slot, (gen & GEN_MASK) << GEN_SHIFT | delayed | status)
-        core.index.add(slot)
+            self.core.disown(slot)
+        self.core.slots.commit(slot, (gen & GEN_MASK) << GEN_SHIFT | delayed | status)
+        self.core.index.add(slot)
         if delayed:
-            core.delay.add(slot)
+            self.core.delay.add(slot)
         else:
-            core.ready.append(slot)
+            self.core.ready.append(slot)
         if w[m + M_LIMITS] & L_KEEP:
-            w[core.row(index) + P_TASKS] = w[core.row(index) + P_TASKS] + 1
+            w[self.core.row(index) + P_TASKS] = w[self.core.row(index) + P_TASKS] + 1
 
     def _wake_workers(self, tasks: int) -> None:
         while tasks and self.core.wake_one(IDLE):
@@ -232,20 +229,18 @@ class Accept:
             OK or the reason; ``out[0]`` is the slot, ``out[1]`` its generation, ``out[2]`` where
             the bytes go in the arena.
         """
-        core = self.core
         w = self.w
         stage = self.stage
-        core.clear_out()
+        self.core.clear_out()
         w[OP] = OP_RESERVE
         code = self._reserve(blob, index, now, stage[S_LENGTH])
-        core.close()
+        self.core.close()
         return code
 
     def _reserve(self, blob: bool, index: int, now: int, length: int) -> int:
-        core = self.core
         w = self.w
         stage = self.stage
-        if stage[S_LIMITS] & L_GIVEN_ID and core.index.find(stage[S_ID_HI], stage[S_ID_LO]):
+        if stage[S_LIMITS] & L_GIVEN_ID and self.core.index.find(stage[S_ID_HI], stage[S_ID_LO]):
             return DUPLICATE
         if blob:
             if w[PAYLOAD_BLOB_BYTES] + length > self.payload_blob_bytes:
@@ -261,10 +256,10 @@ class Accept:
                 self._return_area(desc)
             return -place
         slot = place - 1
-        self._describe(core.meta_at + slot * META_WORDS, 0, index, now, desc)
-        gen = generation(w[core.state_at + slot]) + 1 & GEN_MASK
-        core.slots.commit(slot, gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | ST_WRITING)
-        core.own(slot, index)
+        self._describe(self.core.meta_at + slot * META_WORDS, 0, index, now, desc)
+        gen = generation(w[self.core.state_at + slot]) + 1 & GEN_MASK
+        self.core.slots.commit(slot, gen << GEN_SHIFT | index + 1 << OWNER_SHIFT | ST_WRITING)
+        self.core.own(slot, index)
         if blob:
             w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] + length
         self.out[0] = slot
@@ -274,33 +269,31 @@ class Accept:
 
     def publish(self, slot: int, gen: int, index: int, now: int) -> int:
         """WRITING -> PENDING: the payload is complete. LOST if the slot is not ours any more."""
-        core = self.core
         w = self.w
-        core.clear_out()
+        self.core.clear_out()
         if not self._is_writing(slot, gen, index):
             return LOST
-        m = core.meta_at + slot * META_WORDS
+        m = self.core.meta_at + slot * META_WORDS
         # Another process may have pushed the same id while the payload was copied.
-        if w[m + M_LIMITS] & L_GIVEN_ID and core.index.find(w[m + M_ID_HI], w[m + M_ID_LO]):
+        if w[m + M_LIMITS] & L_GIVEN_ID and self.core.index.find(w[m + M_ID_HI], w[m + M_ID_LO]):
             return DUPLICATE
         w[OP] = OP_PUBLISH
         self._publish(slot, m, ST_PENDING, index, now)
         self._wake_workers(1)
-        core.close()
+        self.core.close()
         return OK
 
     def abandon(self, slot: int, gen: int, index: int) -> int:
         """WRITING -> FREE: the payload could not be written."""
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         if not self._is_writing(slot, gen, index):
             return LOST
         self.w[OP] = OP_PUBLISH
-        core.disown(slot)
-        core.slots.release(slot)
-        core.drop_payload(slot)
-        core.wake_all(CROWDED)
-        core.close()
+        self.core.disown(slot)
+        self.core.slots.release(slot)
+        self.core.drop_payload(slot)
+        self.core.wake_all(CROWDED)
+        self.core.close()
         return OK
 
     def _is_writing(self, slot: int, gen: int, index: int) -> bool:
@@ -309,13 +302,12 @@ class Accept:
 
     def make_room(self, most: int) -> int:
         """Remove up to ``most`` fetched results, oldest first; how many gave way."""
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         self.w[OP] = OP_MAKE_ROOM
         removed = 0
-        while removed < most and core.give_way():
+        while removed < most and self.core.give_way():
             removed += 1
-        core.close()
+        self.core.close()
         return removed
 
     def wait_for_space(self, index: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import SET_WORDS
+from .layout import SET_WORDS, WORD_MASK
 from .machine import lowest_bit
 from .words import Words
 
@@ -43,7 +43,7 @@ def pop_from_set(w: Words, at: int) -> int:
     while w[at]:
         part = lowest_bit(w[at])
         if part >= SET_WORDS or not w[at + 1 + part]:
-            w[at] &= ~(1 << part) & 0xFFFF_FFFF_FFFF_FFFF  # a summary bit without members
+            w[at] &= ~(1 << part) & WORD_MASK  # a summary bit without members
             continue
         member = (part << 6) + lowest_bit(w[at + 1 + part])
         discard_from_set(w, at, member)

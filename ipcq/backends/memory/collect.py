@@ -99,18 +99,17 @@ class Collect:
             How many: ``out[2n]`` the slot, ``out[2n + 1]`` its state word. With 0, ``out[0]`` is
             the wake word to sleep on.
         """
-        core = self.core
         w = self.w
         out = self.out
-        at = w[core.row(index) + P_INBOX]
+        at = w[self.core.row(index) + P_INBOX]
         count = 0
         while at and count < most:
             out[2 * count] = at - 1
-            out[2 * count + 1] = w[core.state_at + at - 1]
+            out[2 * count + 1] = w[self.core.state_at + at - 1]
             count += 1
-            at = w[core.meta_at + (at - 1) * META_WORDS + M_NEXT]
+            at = w[self.core.meta_at + (at - 1) * META_WORDS + M_NEXT]
         if not count:
-            out[0] = w[core.row(index) + P_WAKE]
+            out[0] = w[self.core.row(index) + P_WAKE]
         return count
 
     def watch(self, index: int) -> None:
@@ -125,16 +124,15 @@ class Collect:
         ``out[n]`` is OK, or GONE where the slot is not as it was found: what was read from it
         is void.
         """
-        core = self.core
         w = self.w
-        stage = core.stage
+        stage = self.core.stage
         out = self.out
-        core.clear_out()
+        self.core.clear_out()
         w[OP] = OP_SETTLE
         for n in range(count):
             slot = stage[3 * n]
             found = stage[3 * n + 1]
-            word = w[core.state_at + slot]
+            word = w[self.core.state_at + slot]
             if (word ^ found) & ~(NOTICED | FETCHED_FLAG) or not finished(word):
                 out[n] = GONE
                 continue
@@ -143,36 +141,33 @@ class Collect:
                 self._mark_fetched(slot, word)
             elif not word & (NOTICED | FETCHED_FLAG):
                 self._move(slot, word | NOTICED, UNFETCHED)
-        core.close()
+        self.core.close()
 
     def _mark_fetched(self, slot: int, word: int) -> None:
         if word & FETCHED_FLAG:
             return
-        core = self.core
         self._move(slot, word | FETCHED_FLAG, FETCHED)
-        core.forget_pusher(slot, 1)
-        if core.w[CROWDED]:
-            core.wake_all(CROWDED)
+        self.core.forget_pusher(slot, 1)
+        if self.core.w[CROWDED]:
+            self.core.wake_all(CROWDED)
 
     def _move(self, slot: int, word: int, target: int) -> None:
         """Commit ``word`` and put the finished slot into another list, behind the others."""
-        core = self.core
         w = self.w
-        core.chains.remove(core.list_of(slot), slot)
+        self.core.chains.remove(self.core.list_of(slot), slot)
         seq = w[SEQ]
         w[SEQ] = seq + 1
-        w[core.meta_at + slot * META_WORDS + M_DONE_SEQ] = seq
-        core.slots.commit(slot, word)
-        core.chains.append(target, slot)
+        w[self.core.meta_at + slot * META_WORDS + M_DONE_SEQ] = seq
+        self.core.slots.commit(slot, word)
+        self.core.chains.append(target, slot)
 
     # --- ending from outside --------------------------------------------------------------------
 
     def cancel(self, slot: int, found: int, now: int) -> int:
         """PENDING, FAILED, QUEUED -> KILLED; REFUSED for RUNNING or finished, GONE if it changed."""
-        core = self.core
         w = self.w
-        core.clear_out()
-        word = w[core.state_at + slot]
+        self.core.clear_out()
+        word = w[self.core.state_at + slot]
         if generation(word) != generation(found) or word & STATUS_MASK <= 1:
             return GONE
         status = word & STATUS_MASK
@@ -180,15 +175,15 @@ class Collect:
             return REFUSED
         w[OP] = OP_CANCEL
         if status == ST_QUEUED:
-            core.disown(slot)
+            self.core.disown(slot)
         elif word & DELAYED:
-            core.delay.remove(slot)
+            self.core.delay.remove(slot)
         else:
-            core.ready.remove(slot)
-        core.drop_result(slot)
-        w[core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
+            self.core.ready.remove(slot)
+        self.core.drop_result(slot)
+        w[self.core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
         self.ending.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
-        core.close()
+        self.core.close()
         return OK
 
     # --- removing -------------------------------------------------------------------------------
@@ -204,58 +199,54 @@ class Collect:
         Returns:
             How many were removed; ``out[0]`` is where to go on, 0 at the end.
         """
-        core = self.core
         w = self.w
-        core.clear_out()
+        self.core.clear_out()
         end = min(start + MOST_REMOVED, w[FRESH])
         removed = 0
         w[OP] = OP_VACUUM
         for slot in range(start, end):
-            word = w[core.state_at + slot]
+            word = w[self.core.state_at + slot]
             status = word & STATUS_MASK
             if not ((done and status == ST_DONE) or (killed and status == ST_KILLED)):
                 continue
-            if w[core.meta_at + slot * META_WORDS + M_DONE_AT] <= before:
+            if w[self.core.meta_at + slot * META_WORDS + M_DONE_AT] <= before:
                 self._remove(slot, word)
                 removed += 1
-        core.close()
+        self.core.close()
         self.out[0] = end if end < w[FRESH] else 0
         return removed
 
     def _remove(self, slot: int, word: int) -> None:
         """Remove a finished task and tell its pusher, which may wait for it."""
-        core = self.core
-        pusher = 0 if word & FETCHED_FLAG else core.submitter(slot)
-        core.remove_finished(slot)
+        pusher = 0 if word & FETCHED_FLAG else self.core.submitter(slot)
+        self.core.remove_finished(slot)
         if pusher:
-            core.wake(pusher - 1)
-        core.wake_all(CURIOUS)
+            self.core.wake(pusher - 1)
+        self.core.wake_all(CURIOUS)
 
     def expire(self, now: int) -> int:
         """Remove results that nobody fetched within the queue's `result_ttl`; how many."""
-        core = self.core
         w = self.w
-        core.clear_out()
+        self.core.clear_out()
         w[OP] = OP_EXPIRE
         removed = self._expire_list(UNFETCHED, now)
-        for index in range(min(w[PART_HIGH], core.participants)):
-            if w[core.row(index) + P_STATE] == PART_ACTIVE:
-                removed += self._expire_list(core.row(index) + P_INBOX, now)
-        core.close()
+        for index in range(min(w[PART_HIGH], self.core.participants)):
+            if w[self.core.row(index) + P_STATE] == PART_ACTIVE:
+                removed += self._expire_list(self.core.row(index) + P_INBOX, now)
+        self.core.close()
         return removed
 
     def _expire_list(self, head: int, now: int) -> int:
-        core = self.core
         w = self.w
         removed = 0
         while w[head] and removed < MOST_REMOVED:
             slot = w[head] - 1
-            if not finished(w[core.state_at + slot]):
+            if not finished(w[self.core.state_at + slot]):
                 w[OP] = OP_DAMAGED
                 break
-            if w[core.meta_at + slot * META_WORDS + M_DONE_AT] + self.result_ttl > now:
+            if w[self.core.meta_at + slot * META_WORDS + M_DONE_AT] + self.result_ttl > now:
                 break
-            self._remove(slot, w[core.state_at + slot])
+            self._remove(slot, w[self.core.state_at + slot])
             removed += 1
         return removed
 

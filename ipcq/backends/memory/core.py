@@ -23,6 +23,7 @@ from .layout import (
     FETCHED_FLAG,
     FRESH,
     GEN_SHIFT,
+    HALF_MASK,
     IDLE,
     L_KEEP,
     LEASE_MASK,
@@ -115,7 +116,7 @@ class Core:
         if not index or index > self.participants:
             return 0
         row = self.row(index - 1)
-        if self.w[row + P_STATE] != PART_ACTIVE or self.w[row + P_GEN] & 0xFFFF_FFFF != word >> 16:
+        if self.w[row + P_STATE] != PART_ACTIVE or self.w[row + P_GEN] & HALF_MASK != word >> 16:
             return 0
         return index
 
@@ -162,7 +163,7 @@ class Core:
         if index >= self.participants:
             return
         row = self.row(index)
-        w[row + P_WAKE] = w[row + P_WAKE] + 1 & 0xFFFF_FFFF
+        w[row + P_WAKE] = w[row + P_WAKE] + 1 & HALF_MASK
         if not w[row + P_ASLEEP]:
             return
         count = out[WAKES]

@@ -67,79 +67,75 @@ class Deliver:
             which to look again at the latest (a delayed task is due, or others hold tasks that
             they do not start), or 0.
         """
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         self.w[OP] = OP_TAKE
         count = self._take(index, most, now)
-        core.close()
+        self.core.close()
         return count
 
     def _take(self, index: int, most: int, now: int) -> int:
-        core = self.core
         w = self.w
         out = self.out
-        if core.delay.first():
+        if self.core.delay.first():
             self._promote(now)
         if not w[LEVELS] and w[COUNTS + ST_QUEUED]:
             self._unhoard(now)
         count = 0
         while count < most:
-            first = core.ready.first()
+            first = self.core.ready.first()
             if not first:
                 break
-            if not core.is_ready(first - 1):
+            if not self.core.is_ready(first - 1):
                 w[OP] = OP_DAMAGED
                 break
             self._hand_out(first - 1, index, ST_QUEUED if count else ST_RUNNING, now)
             out[2 * count] = first - 1
-            out[2 * count + 1] = w[core.meta_at + (first - 1) * META_WORDS + M_EPOCH]
+            out[2 * count + 1] = w[self.core.meta_at + (first - 1) * META_WORDS + M_EPOCH]
             count += 1
         if count:
             discard_from_set(w, IDLE, index)  # or a pusher would wake us instead of an idle one
-            core.hand_on()
+            self.core.hand_on()
             return count
-        out[0] = core.wait_in(IDLE, index)
-        delayed = core.delay.first()
-        out[1] = w[core.meta_at + (delayed - 1) * META_WORDS + M_RUN_AT] if delayed else 0
+        out[0] = self.core.wait_in(IDLE, index)
+        delayed = self.core.delay.first()
+        out[1] = w[self.core.meta_at + (delayed - 1) * META_WORDS + M_RUN_AT] if delayed else 0
         if w[COUNTS + ST_QUEUED] and not 0 < out[1] < now + HOARD:
             out[1] = now + HOARD
         return 0
 
     def _promote(self, now: int) -> None:
         """Move delayed tasks that are due to the end of their ready lists."""
-        core = self.core
         w = self.w
         left = MOST_PROMOTED
-        first = core.delay.first()
+        first = self.core.delay.first()
         while first and left:
             slot = first - 1
-            m = core.meta_at + slot * META_WORDS
+            m = self.core.meta_at + slot * META_WORDS
             if w[m + M_RUN_AT] > now:
                 return
-            core.delay.remove(slot)
+            self.core.delay.remove(slot)
             seq = w[SEQ]
             w[SEQ] = seq + 1
             w[m + M_SEQ] = seq
-            w[core.state_at + slot] &= ~DELAYED
-            core.ready.append(slot)
+            w[self.core.state_at + slot] &= ~DELAYED
+            self.core.ready.append(slot)
             left -= 1
-            first = core.delay.first()
+            first = self.core.delay.first()
 
     def _hand_out(self, slot: int, index: int, status: int, now: int) -> None:
-        core = self.core
         w = self.w
-        m = core.meta_at + slot * META_WORDS
-        core.ready.remove(slot)
-        word = w[core.state_at + slot]
+        m = self.core.meta_at + slot * META_WORDS
+        self.core.ready.remove(slot)
+        word = w[self.core.state_at + slot]
         w[m + M_EPOCH] = w[m + M_EPOCH] + 1  # alone it changes nothing: nobody holds the new epoch
         w[m + M_LOCK_AT] = now
         if status == ST_RUNNING:
             w[m + M_STARTED] = now
         kept = word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)
-        core.slots.commit(slot, kept | index + 1 << OWNER_SHIFT | status)
-        core.own(slot, index)
+        self.core.slots.commit(slot, kept | index + 1 << OWNER_SHIFT | status)
+        self.core.own(slot, index)
         if w[m + M_RESULT]:
-            core.drop_result(slot)  # the error of the run before
+            self.core.drop_result(slot)  # the error of the run before
 
     def start(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
         """QUEUED -> RUNNING; LOST where the lease is void."""
@@ -148,68 +144,67 @@ class Deliver:
 
     def begin(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
         """`start` as the second part of a critical section, whose answers stay."""
-        core = self.core
         w = self.w
-        if not core.holds(slot, gen, epoch, index, ST_QUEUED):
+        if not self.core.holds(slot, gen, epoch, index, ST_QUEUED):
             return LOST
         w[OP] = OP_START
-        w[core.meta_at + slot * META_WORDS + M_STARTED] = now
-        word = w[core.state_at + slot]
-        core.slots.commit(slot, word & ~STATUS_MASK | ST_RUNNING)
-        core.close()
+        w[self.core.meta_at + slot * META_WORDS + M_STARTED] = now
+        word = w[self.core.state_at + slot]
+        self.core.slots.commit(slot, word & ~STATUS_MASK | ST_RUNNING)
+        self.core.close()
         return OK
 
     # --- giving back ----------------------------------------------------------------------------
 
     def give_back(self, slot: int, gen: int, epoch: int, index: int) -> int:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged; LOST if not ours."""
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         if not (
-            core.holds(slot, gen, epoch, index, ST_QUEUED) or core.holds(slot, gen, epoch, index, ST_RUNNING)
+            self.core.holds(slot, gen, epoch, index, ST_QUEUED)
+            or self.core.holds(slot, gen, epoch, index, ST_RUNNING)
         ):
             return LOST
         self.w[OP] = OP_GIVE_BACK
         self.requeue(slot, 0)
-        core.close()
+        self.core.close()
         return OK
 
     def requeue(self, slot: int, deaths: int) -> None:
         """Commit PENDING with ``deaths`` (already shifted) more, at the front of its priority."""
-        core = self.core
-        word = self.w[core.state_at + slot]
+        word = self.w[self.core.state_at + slot]
         kept = (word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)) + deaths
-        core.disown(slot)
-        core.slots.commit(slot, kept | ST_PENDING)
-        core.drop_result(slot)
-        core.ready.put_back(slot)
-        core.wake_one(IDLE)
+        self.core.disown(slot)
+        self.core.slots.commit(slot, kept | ST_PENDING)
+        self.core.drop_result(slot)
+        self.core.ready.put_back(slot)
+        self.core.wake_one(IDLE)
 
     def unhoard(self, now: int) -> int:
         """Return what workers hold ahead of time and do not start, for those with nothing to do."""
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         if not self.w[COUNTS + ST_QUEUED]:
             return 0
         self.w[OP] = OP_GIVE_BACK
         count = self._unhoard(now)
-        core.close()
+        self.core.close()
         return count
 
     def _unhoard(self, now: int) -> int:
         """A worker may be busy with one long task for hours; what it holds behind it is not its own."""
-        core = self.core
         w = self.w
         count = 0
-        for index in range(min(w[PART_HIGH], core.participants)):
-            at = w[core.row(index) + P_OWNED]
-            steps = core.capacity
+        for index in range(min(w[PART_HIGH], self.core.participants)):
+            at = w[self.core.row(index) + P_OWNED]
+            steps = self.core.capacity
             while at and steps and count < MOST_PROMOTED:
                 steps -= 1
                 slot = at - 1
-                m = core.meta_at + slot * META_WORDS
+                m = self.core.meta_at + slot * META_WORDS
                 at = w[m + M_NEXT]
-                if w[core.state_at + slot] & STATUS_MASK == ST_QUEUED and w[m + M_LOCK_AT] + HOARD <= now:
+                if (
+                    w[self.core.state_at + slot] & STATUS_MASK == ST_QUEUED
+                    and w[m + M_LOCK_AT] + HOARD <= now
+                ):
                     self.requeue(slot, 0)
                     count += 1
         return count

@@ -74,19 +74,17 @@ class Finish:
         Returns:
             OK, LOST, NEED_ARENA or NO_BYTES; ``out[0]`` is the first block in the arena.
         """
-        core = self.core
         w = self.w
-        core.clear_out()
-        if not core.holds(slot, gen, epoch, index, ST_RUNNING):
+        self.core.clear_out()
+        if not self.core.holds(slot, gen, epoch, index, ST_RUNNING):
             return LOST
         w[OP] = OP_RESERVE_RESULT
-        core.drop_result(slot)
-        code = self._reserve_result(core.meta_at + slot * META_WORDS, length, blob)
-        core.close()
+        self.core.drop_result(slot)
+        code = self._reserve_result(self.core.meta_at + slot * META_WORDS, length, blob)
+        self.core.close()
         return code
 
     def _reserve_result(self, m: int, length: int, blob: bool) -> int:
-        core = self.core
         w = self.w
         if blob:
             if w[RESULT_BLOB_BYTES] + length > self.result_blob_bytes:
@@ -94,7 +92,7 @@ class Finish:
             w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + length
             w[m + M_RESULT] = D_BLOB | length << 2
             return OK
-        desc = core.area(length)
+        desc = self.core.area(length)
         if not desc:
             return NEED_ARENA
         w[RESULT_BLOCKS] = w[RESULT_BLOCKS] + (1 << (desc >> 2 & 63))
@@ -127,32 +125,30 @@ class Finish:
         Returns:
             OK, LOST or NEED_ARENA; ``out[0]`` is the status it got.
         """
-        core = self.core
-        core.clear_out()
-        if not core.holds(slot, gen, epoch, index, ST_RUNNING):
+        self.core.clear_out()
+        if not self.core.holds(slot, gen, epoch, index, ST_RUNNING):
             return LOST
         self.w[OP] = OP_END
         code = self._end(slot, status, kind, data, length, run_at, now)
-        core.close()
+        self.core.close()
         return code
 
     def _end(
         self, slot: int, status: int, kind: int, data: memoryview, length: int, run_at: int, now: int
     ) -> int:
-        core = self.core
         w = self.w
-        m = core.meta_at + slot * META_WORDS
+        m = self.core.meta_at + slot * META_WORDS
         if length:
             if w[m + M_RESULT]:
-                core.drop_result(slot)
+                self.core.drop_result(slot)
             if length <= RESULT_INLINE_BYTES:
-                core.copy_in(D_INLINE | length << 32, data, 0, m + M_RESULT_INLINE)
+                self.core.copy_in(D_INLINE | length << 32, data, 0, m + M_RESULT_INLINE)
                 w[m + M_RESULT] = D_INLINE | length << 32
             else:
                 if self._reserve_result(m, length, False) != OK:
                     return NEED_ARENA
-                core.copy_in(w[m + M_RESULT], data, 0, m + M_RESULT_INLINE)
-        word = w[core.state_at + slot]
+                self.core.copy_in(w[m + M_RESULT], data, 0, m + M_RESULT_INLINE)
+        word = w[self.core.state_at + slot]
         attempts = ((word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT) + 1
         if status == ST_FAILED and attempts >= w[m + M_LIMITS] & MAX_ATTEMPTS:
             status = ST_KILLED
@@ -160,7 +156,7 @@ class Finish:
         kept = word & (COUNTED_MASK & ~ATTEMPTS_MASK | GEN_MASK << GEN_SHIFT)
         kept |= min(attempts, MAX_ATTEMPTS) << ATTEMPTS_SHIFT
         self.out[0] = status
-        core.disown(slot)
+        self.core.disown(slot)
         if status == ST_FAILED:
             self._owe(slot, m, kept, run_at, now)
         else:
@@ -169,7 +165,6 @@ class Finish:
 
     def _owe(self, slot: int, m: int, kept: int, run_at: int, now: int) -> None:
         """Commit FAILED: another run is owed, at ``run_at``."""
-        core = self.core
         w = self.w
         delayed = DELAYED if run_at > now else 0
         if not delayed:
@@ -179,32 +174,31 @@ class Finish:
             w[SEQ] = seq + 1
             w[m + M_SEQ] = seq
         w[m + M_RUN_AT] = run_at
-        core.slots.commit(slot, kept | delayed | ST_FAILED)
+        self.core.slots.commit(slot, kept | delayed | ST_FAILED)
         if delayed:
-            core.delay.add(slot)
-            core.wake_one(IDLE)  # it must learn of the earlier moment to wake up
+            self.core.delay.add(slot)
+            self.core.wake_one(IDLE)  # it must learn of the earlier moment to wake up
         else:
-            core.ready.append(slot)
-            core.wake_one(IDLE)
+            self.core.ready.append(slot)
+            self.core.wake_one(IDLE)
 
     def finish(self, slot: int, word: int, now: int) -> None:
         """Commit DONE or KILLED, then free what is not needed and tell who waits."""
-        core = self.core
         w = self.w
-        m = core.meta_at + slot * META_WORDS
+        m = self.core.meta_at + slot * META_WORDS
         w[m + M_DONE_AT] = now
         seq = w[SEQ]
         w[SEQ] = seq + 1
         w[m + M_DONE_SEQ] = seq
-        core.slots.commit(slot, word)
+        self.core.slots.commit(slot, word)
         self._count(now)
         if word & STATUS_MASK == ST_DONE:
             if not w[m + M_LIMITS] & L_KEEP:
-                core.free(slot)
+                self.core.free(slot)
                 return
             if w[m + M_PAYLOAD] & 3 > D_INLINE:
-                core.drop_payload(slot)
-        core.file_finished(slot)
+                self.core.drop_payload(slot)
+        self.core.file_finished(slot)
 
     def _count(self, now: int) -> None:
         """Count one more finished task of this day."""
@@ -215,11 +209,10 @@ class Finish:
 
     def wait_for_room(self, index: int) -> int:
         """Wait for room for a result; the wake word to sleep on. Pushers that wait are told."""
-        core = self.core
-        core.clear_out()
+        self.core.clear_out()
         add_to_set(self.w, CRAMPED, index)
-        core.wake_all(CROWDED)
-        return core.wait_in(CROWDED, index)
+        self.core.wake_all(CROWDED)
+        return self.core.wait_in(CROWDED, index)
 
     def found_room(self, index: int) -> None:
         """The wait is over."""

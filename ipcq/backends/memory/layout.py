@@ -20,6 +20,8 @@ MAGIC = 0x0031_5631_5143_5049  # "IPCQ1V1" as bytes
 VERSION = 1
 ENDIAN = 0x0102_0304_0506_0708
 PAGE_WORDS = 512
+WORD_MASK = 0xFFFF_FFFF_FFFF_FFFF
+HALF_MASK = 0xFFFF_FFFF
 
 # --- page 0: the header ---------------------------------------------------------------------
 H_MAGIC = 0
@@ -38,6 +40,7 @@ H_CODEC = 12  # four words: its name, 32 bytes
 H_CHECKSUM = 16  # over the words before it
 
 LOCK_FCNTL = 1  # the uncompiled mode: a kernel byte lock
+LOCK_WORD = 2  # the compiled mode: compare-and-swap on a word
 FLAG_EPHEMERAL = 1
 
 # --- page 1: hot words ----------------------------------------------------------------------
@@ -70,6 +73,9 @@ CROWDED = 611  # set of participants that wait for space
 CURIOUS = 616  # set of participants that wait for tasks which others pushed
 CRAMPED = 621  # set of workers whose result waits for room
 HOT_END = 626
+LOCK = 640  # compiled: generation 32 bits | somebody sleeps 1 | owner's seat + 1; in a cache line of its own
+LOCK_AWAITED = 1 << 31
+LOCK_OWNER = LOCK_AWAITED - 1
 
 LEVEL_COUNT = 16
 LOWEST_PRIORITY = -7

@@ -1,11 +1,23 @@
 """What a processor does in one step or a loop of its own, in Python; compiled, it is machine.pyx.
 
-The only module with two sources: `highest_bit` and `copy_bytes` have no form that is good in both.
+The only module with two sources: these have no form that is good in both. The last four are for the
+lock word, which no uncompiled process uses: here they serve the tests that go through its protocol
+step by step, in one thread.
 """
 
 from __future__ import annotations
 
-__all__ = ["copy_bytes", "highest_bit", "lowest_bit"]
+from .words import Words
+
+__all__ = [
+    "compare_and_swap",
+    "copy_bytes",
+    "highest_bit",
+    "lowest_bit",
+    "pause",
+    "sleep_on",
+    "wake_one",
+]
 
 
 def highest_bit(word: int) -> int:
@@ -21,3 +33,24 @@ def lowest_bit(word: int) -> int:
 def copy_bytes(target: memoryview, at: int, source: memoryview, start: int, length: int) -> None:
     """Copy ``length`` bytes; ValueError or IndexError where they are not in both."""
     target[at : at + length] = source[start : start + length]
+
+
+def compare_and_swap(w: Words, at: int, seen: int, value: int) -> bool:
+    """Store ``value`` if the word is ``seen``; whether it was. Atomic only when compiled."""
+    if w[at] != seen:
+        return False
+    w[at] = value
+    return True
+
+
+def pause() -> None:
+    """Let the other half of this processor's core run for a moment."""
+
+
+def sleep_on(w: Words, at: int, seen: int, microseconds: int) -> bool:
+    """Sleep while the low half of the word is that of ``seen``; whether the time was over."""
+    return w[at] & 0xFFFF_FFFF == seen & 0xFFFF_FFFF
+
+
+def wake_one(w: Words, at: int) -> None:
+    """Wake one of those who sleep on the word."""

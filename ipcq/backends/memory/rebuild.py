@@ -28,6 +28,7 @@ from .layout import (
     FRESH,
     GEN_MASK,
     GEN_SHIFT,
+    HALF_MASK,
     HOT_END,
     IDLE,
     INLINE_BYTES,
@@ -100,27 +101,26 @@ class Rebuild:
 
     def rebuild(self, now: int) -> int:
         """Make every derived structure anew; how many slots held garbage."""
-        core = self.core
         w = self.w
-        core.clear_out()
+        self.core.clear_out()
         w[OP] = OP_REBUILD
         self._clamp()
         self._clear()
         self._clear_rows()
-        core.arena.reset()
+        self.core.arena.reset()
         corrupt = self._find_fresh()
         highest = w[SEQ]
         for slot in range(w[FRESH]):
-            m = core.meta_at + slot * META_WORDS
+            m = self.core.meta_at + slot * META_WORDS
             if not self._mend(slot, m):
                 self._quarantine(slot, m, now)
                 corrupt += 1
             highest = max(highest, self._after(slot, m))
             self._file(slot, m)
         self._put_in_order()
-        core.arena.settle()
+        self.core.arena.settle()
         w[SEQ] = highest
-        w[COUNTS + ST_FREE] = w[COUNTS + ST_FREE] + core.capacity - w[FRESH]
+        w[COUNTS + ST_FREE] = w[COUNTS + ST_FREE] + self.core.capacity - w[FRESH]
         self._wake_everybody()
         w[REBUILDS] = w[REBUILDS] + 1
         w[OP] = 0
@@ -131,11 +131,10 @@ class Rebuild:
     def _clamp(self) -> None:
         """Bring words that are neither truth nor derived into their range."""
         w = self.w
-        core = self.core
-        self._limit(SLOTS_COMMITTED, core.capacity)
+        self._limit(SLOTS_COMMITTED, self.core.capacity)
         self._limit(FRESH, w[SLOTS_COMMITTED])
-        self._limit(ARENA_COMMITTED, core.arena.blocks)
-        self._limit(PART_HIGH, core.participants)
+        self._limit(ARENA_COMMITTED, self.core.arena.blocks)
+        self._limit(PART_HIGH, self.core.participants)
         self._restart(SEQ)
         self._restart(REMOVED)
         self._restart(REBUILDS)
@@ -174,13 +173,12 @@ class Rebuild:
     def _find_fresh(self) -> int:
         """Let FRESH be behind every slot in use; how many are in use that cannot be."""
         w = self.w
-        core = self.core
         corrupt = 0
-        for slot in range(w[FRESH], core.capacity):
-            if w[core.state_at + slot] and slot < w[SLOTS_COMMITTED]:
+        for slot in range(w[FRESH], self.core.capacity):
+            if w[self.core.state_at + slot] and slot < w[SLOTS_COMMITTED]:
                 w[FRESH] = slot + 1
-            elif w[core.state_at + slot]:
-                w[core.state_at + slot] = 0
+            elif w[self.core.state_at + slot]:
+                w[self.core.state_at + slot] = 0
                 corrupt += 1
         return corrupt
 
@@ -252,7 +250,7 @@ class Rebuild:
             and self._fits(payload, INLINE_BYTES)
             and self._fits(w[m + M_RESULT], RESULT_INLINE_BYTES)
             # Of a DONE task the payload may be gone already.
-            and ((status == ST_DONE and not payload) or w[m + M_PARTS] & 0xFFFF_FFFF <= length)
+            and ((status == ST_DONE and not payload) or w[m + M_PARTS] & HALF_MASK <= length)
         )
 
     def _fits(self, desc: int, inline: int) -> bool:
@@ -268,18 +266,17 @@ class Rebuild:
     def _claim(self, m: int, status: int) -> bool:
         """Claim the areas that a slot uses; what another run left is dropped."""
         w = self.w
-        arena = self.core.arena
         if status == ST_DONE and w[m + M_PAYLOAD] & 3 > D_INLINE:
             w[m + M_PAYLOAD] = 0
         if status == ST_WRITING or status == ST_PENDING or status == ST_QUEUED:
             w[m + M_RESULT] = 0
         payload = w[m + M_PAYLOAD]
         result = w[m + M_RESULT]
-        if payload & 3 == D_ARENA and not arena.claim(payload >> 8 & 0xFFFFFF, payload >> 2 & 63):
+        if payload & 3 == D_ARENA and not self.core.arena.claim(payload >> 8 & 0xFFFFFF, payload >> 2 & 63):
             return False
-        if result & 3 == D_ARENA and not arena.claim(result >> 8 & 0xFFFFFF, result >> 2 & 63):
+        if result & 3 == D_ARENA and not self.core.arena.claim(result >> 8 & 0xFFFFFF, result >> 2 & 63):
             if payload & 3 == D_ARENA:
-                arena.disclaim(payload >> 8 & 0xFFFFFF, payload >> 2 & 63)
+                self.core.arena.disclaim(payload >> 8 & 0xFFFFFF, payload >> 2 & 63)
             return False
         return True
 
@@ -310,28 +307,27 @@ class Rebuild:
     def _file(self, slot: int, m: int) -> None:
         """Enter one slot into the derived structures."""
         w = self.w
-        core = self.core
-        word = w[core.state_at + slot]
+        word = w[self.core.state_at + slot]
         status = word & STATUS_MASK
         w[COUNTS + status] = w[COUNTS + status] + 1
         if status == ST_FREE:
-            core.slots.link_free(slot)
+            self.core.slots.link_free(slot)
             return
         self._account(m)
         if owner(word):
-            core.own(slot, owner(word) - 1)
+            self.core.own(slot, owner(word) - 1)
         if status == ST_WRITING:
             return
-        core.index.add(slot)
+        self.core.index.add(slot)
         self._charge_pusher(slot, m, word)
         if finished(word):
-            core.chains.append(core.list_of(slot), slot)
+            self.core.chains.append(self.core.list_of(slot), slot)
         elif status == ST_QUEUED or status == ST_RUNNING:
             return
         elif word & DELAYED:
-            core.delay.add(slot)
+            self.core.delay.add(slot)
         else:
-            core.ready.append(slot)
+            self.core.ready.append(slot)
 
     def _account(self, m: int) -> None:
         """Count the bytes that a slot occupies."""
@@ -349,25 +345,23 @@ class Rebuild:
 
     def _charge_pusher(self, slot: int, m: int, word: int) -> None:
         w = self.w
-        core = self.core
         if word & FETCHED_FLAG or not w[m + M_LIMITS] & L_KEEP:
             return
-        pusher = core.submitter(slot)
+        pusher = self.core.submitter(slot)
         if pusher:
-            row = core.row(pusher - 1)
+            row = self.core.row(pusher - 1)
             w[row + P_TASKS] = w[row + P_TASKS] + 1
             w[row + P_DONE] = w[row + P_DONE] + (1 if finished(word) else 0)
 
     def _put_in_order(self) -> None:
         """Sort the lists, which were filled as the slots came."""
-        core = self.core
-        core.ready.sort()
-        core.chains.sort(UNFETCHED, M_DONE_SEQ)
-        core.chains.sort(FETCHED, M_DONE_SEQ)
+        self.core.ready.sort()
+        self.core.chains.sort(UNFETCHED, M_DONE_SEQ)
+        self.core.chains.sort(FETCHED, M_DONE_SEQ)
         for index in range(self.w[PART_HIGH]):
-            row = core.row(index)
+            row = self.core.row(index)
             if self.w[row + P_STATE] == PART_ACTIVE:
-                core.chains.sort(row + P_INBOX, M_DONE_SEQ)
+                self.core.chains.sort(row + P_INBOX, M_DONE_SEQ)
 
     def _wake_everybody(self) -> None:
         for index in range(self.w[PART_HIGH]):

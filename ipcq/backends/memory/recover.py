@@ -55,6 +55,7 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
     WAKES,
+    WORD_MASK,
 )
 from .slots import generation, owner
 
@@ -92,7 +93,7 @@ class Recover:
         w[row + P_OWNED] = 0
         w[row + P_OWNED + 1] = 0
         w[row + P_ASLEEP] = 0
-        w[row + P_GEN] = w[row + P_GEN] + 1 & 0xFFFF_FFFF_FFFF_FFFF
+        w[row + P_GEN] = w[row + P_GEN] + 1 & WORD_MASK
         if w[PART_HIGH] <= index:
             w[PART_HIGH] = index + 1
         w[row + P_STATE] = PART_ACTIVE
@@ -111,17 +112,16 @@ class Recover:
         Returns:
             How many tasks went back; ``out[0...]`` lists the first of them.
         """
-        core = self.core
         w = self.w
-        core.clear_out()
-        row = core.row(index)
+        self.core.clear_out()
+        row = self.core.row(index)
         if w[row + P_STATE] != PART_ACTIVE:
             return 0
         w[OP] = OP_RECLAIM
         count = 0
         while w[row + P_OWNED]:
             slot = w[row + P_OWNED] - 1
-            if owner(w[core.state_at + slot]) != index + 1:
+            if owner(w[self.core.state_at + slot]) != index + 1:
                 w[OP] = OP_DAMAGED
                 return count  # still active: its turn comes again, after the rebuild
             if self._return(slot, row, died, exit_word, rss, oom, now) and count < WAKES:
@@ -134,31 +134,30 @@ class Recover:
         discard_from_set(w, CRAMPED, index)
         w[RECLAIMED] = w[RECLAIMED] + (count if died else 0)
         w[row + P_STATE] = PART_FREE
-        core.hand_on()
-        core.wake_all(CROWDED)
-        core.close()
+        self.core.hand_on()
+        self.core.wake_all(CROWDED)
+        self.core.close()
         return count
 
     def _return(self, slot: int, row: int, died: bool, exit_word: int, rss: int, oom: int, now: int) -> bool:
         """Take ``slot`` from its owner; whether its task is back in the queue."""
-        core = self.core
         w = self.w
-        word = w[core.state_at + slot]
+        word = w[self.core.state_at + slot]
         status = word & STATUS_MASK
         if status == ST_WRITING:
-            core.disown(slot)
-            core.slots.release(slot)
-            core.drop_payload(slot)
+            self.core.disown(slot)
+            self.core.slots.release(slot)
+            self.core.drop_payload(slot)
             return False
         if status == ST_QUEUED or not died:
             self.deliver.requeue(slot, 0)
             return True
         deaths = ((word & DEATHS_MASK) >> DEATHS_SHIFT) + 1
-        m = core.meta_at + slot * META_WORDS
+        m = self.core.meta_at + slot * META_WORDS
         if deaths <= w[m + M_LIMITS] >> L_DEATHS_SHIFT & MAX_DEATHS:
             self.deliver.requeue(slot, 1 << DEATHS_SHIFT)
             return True
-        core.disown(slot)
+        self.core.disown(slot)
         self._bury(slot, m, row, exit_word, rss, oom)
         attempts = word & ATTEMPTS_MASK
         kept = attempts | min(deaths, MAX_DEATHS) << DEATHS_SHIFT | word & GEN_MASK << GEN_SHIFT
@@ -182,12 +181,11 @@ class Recover:
     def _bequeath_inbox(self, row: int) -> None:
         """Keep the results that a leaving participant has not noticed, for whoever has the ids."""
         w = self.w
-        core = self.core
-        steps = core.capacity
+        steps = self.core.capacity
         while w[row + P_INBOX] and steps:
             slot = w[row + P_INBOX] - 1
-            core.chains.remove(row + P_INBOX, slot)
-            core.chains.insert_last(UNFETCHED, slot, M_DONE_SEQ)
+            self.core.chains.remove(row + P_INBOX, slot)
+            self.core.chains.insert_last(UNFETCHED, slot, M_DONE_SEQ)
             steps -= 1
 
     # --- blobs ----------------------------------------------------------------------------------
@@ -195,13 +193,12 @@ class Recover:
     def is_live_blob(self, slot: int, gen: int, epoch: int) -> bool:
         """Whether a file of this name belongs to a task. Once it does not, it never will again."""
         w = self.w
-        core = self.core
         if slot >= w[FRESH]:
             return False
-        word = w[core.state_at + slot]
+        word = w[self.core.state_at + slot]
         if word & STATUS_MASK == ST_FREE or generation(word) != gen:
             return False
-        m = core.meta_at + slot * META_WORDS
+        m = self.core.meta_at + slot * META_WORDS
         if not epoch:
             return w[m + M_PAYLOAD] & 3 == D_BLOB
         return w[m + M_RESULT] & 3 == D_BLOB and w[m + M_EPOCH] == epoch
