@@ -65,7 +65,7 @@ class Compile(build_ext):
                 shutil.rmtree(place / COMPILED, ignore_errors=True)
             if os.environ.get("IPCQ_REQUIRE_COMPILED") == "1":
                 raise
-            print(f"ipcq: not compiled, it will run as Python ({error})", file=sys.stderr)
+            self.warn(f"not compiled, it will run as Python: {error}")
 
 
 def translate(extensions: list[Extension]) -> None:

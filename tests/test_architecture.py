@@ -32,9 +32,11 @@ CONTRACTS = 2
 
 # The same inside the memory backend; what is named in neither line is the adapter.
 PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
-    "core", "accept", "deliver", "finish", "collect", "recover", "rebuild", "audit",
+    "core", "accept", "deliver", "finish", "collect", "recover", "rebuild", "audit", "lockword",
 }  # fmt: skip
-SYSTEM = {"lockfile", "lock", "futex", "liveness", "blobs", "namespace", "settings", "segment", "opening"}
+SYSTEM = {"mode", "lockfile", "lock", "wordguard", "futex", "liveness", "blobs", "namespace"} | {
+    "settings", "segment", "opening",
+}  # fmt: skip
 
 # What a pure module may use: nothing that asks the operating system, and no clock.
 CALCULATING = {

@@ -37,10 +37,12 @@ from .layout import (
     WAKES,
 )
 from .lock import Guard
+from .mode import COMPILED
 from .opening import open_queue, remove_queue
 from .rebuild import Rebuild
 from .recover import Recover
 from .settings import Wishes
+from .wordguard import WordGuard
 
 __all__ = ["Connection", "microseconds"]
 
@@ -95,7 +97,11 @@ class Connection:
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
         self._rebuild = Rebuild(self.core)
-        self._guard = Guard(self.queue, self.lock, segment.words, self._make_whole)
+        self._guard = self._make_guard()
+
+    def _make_guard(self) -> Guard:
+        what = (self.queue, self.lock, self.segment.words, self._make_whole)
+        return WordGuard(*what, self.segment.geometry.seats_at) if COMPILED else Guard(*what)
 
     def __repr__(self) -> str:
         return f"<Connection to {self.segment.directory}{' (closed)' if self.closed else ''}>"

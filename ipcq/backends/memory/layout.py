@@ -4,7 +4,7 @@ The control file ``ctl.v1`` is an array of 64-bit words::
 
     page 0      header: never changes once the file is linked into place
     page 1      hot words: op, counters, heads of lists, sets of waiting participants
-    page 2...   participants, then state words, delay heap, id buckets, arena map, slot metadata
+    page 2...   participants, seats, state words, delay heap, id buckets, arena map, slot metadata
 
 A slot's truth is its state word; everything else can be rebuilt from the state words and the
 metadata of the slots that they say are in use.
@@ -113,6 +113,10 @@ PART_ACTIVE = 1
 ROLE_CLIENT = 1
 ROLE_WORKER = 2
 REQUEST_STOP = 1
+
+# --- seats: who can own the lock word; one for each attached process --------------------------------
+SEATS = 512
+SEAT_WORDS = 8  # P_PID, P_PIDNS, P_START and P_BOOT, at the same offsets as in a participant's row
 
 # --- state words ----------------------------------------------------------------------------
 # status code 4 bits | flags 4 | owner + 1: 10 | deaths 8 | attempts 14 | generation 24
@@ -264,7 +268,8 @@ class Geometry:
         self.participants = participants
         self.arena_blocks = arena_bytes // BLOCK_BYTES
         self.buckets = 1 << max(4, (capacity - 1).bit_length())
-        self.state_at = PARTS_AT + _pages(participants * PART_WORDS)
+        self.seats_at = PARTS_AT + _pages(participants * PART_WORDS)
+        self.state_at = self.seats_at + _pages(SEATS * SEAT_WORDS)
         self.heap_at = self.state_at + _pages(capacity)
         self.buckets_at = self.heap_at + _pages(capacity)
         self.map_at = self.buckets_at + _pages(self.buckets)

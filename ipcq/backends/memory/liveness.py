@@ -17,7 +17,7 @@ from .layout import P_BOOT, P_PID, P_PIDNS, P_START, PART_WORDS, PARTS_AT
 from .lockfile import PARTICIPANT, LockFile
 from .words import Words
 
-__all__ = ["Identity", "is_dead", "is_gone", "own_identity", "resident_bytes"]
+__all__ = ["Identity", "is_dead", "is_gone", "names_gone", "own_identity", "resident_bytes"]
 
 _GONE_STATES = frozenset("ZXx")
 
@@ -51,7 +51,11 @@ def is_dead(words: Words, lock: LockFile, index: int) -> bool:
 
 def is_gone(words: Words, index: int) -> bool:
     """Whether the process that row ``index`` names is gone, whatever its byte lock says."""
-    row = PARTS_AT + index * PART_WORDS
+    return names_gone(words, PARTS_AT + index * PART_WORDS)
+
+
+def names_gone(words: Words, row: int) -> bool:
+    """Whether the identity in the row (or seat) that starts at word ``row`` is of no process any more."""
     if words[row + P_BOOT] != _boot():
         return True
     if words[row + P_PIDNS] != _pid_namespace():

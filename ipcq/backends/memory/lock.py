@@ -28,7 +28,7 @@ from .layout import CLOSED, OP
 from .lockfile import QUEUE, LockFile
 from .words import Words
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "Wait"]
 
 log = logging.getLogger("ipcq.memory")
 
@@ -132,25 +132,41 @@ class Guard:
             os.sched_yield()
             if _try(fd):
                 return
-        started = time.monotonic()
+        wait = Wait(self)
         pause = _SHORTEST_SLEEP
-        warned = False
         while not _try(fd):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_SLEEP)
-            waited = time.monotonic() - started
-            if waited > _GIVE_UP_AFTER:
-                raise QueueStalled(self._stalled(waited))
-            if waited > _WARN_AFTER and not warned:
-                warned = True
-                log.warning("%s", self._stalled(waited))
+            wait.check()
 
-    def _stalled(self, waited: float) -> str:
-        pid = self._lock.holder(QUEUE)
+    def stalled(self, waited: float) -> str:
+        """What to tell after a long wait."""
+        pid = self._holder()
         return (
             f"queue {self.name!r}: its lock has been held for {waited:.0f} s by live process {pid or '?'};"
             " if that process is stopped, continue or kill it"
         )
+
+    def _holder(self) -> int:
+        return self._lock.holder(QUEUE)
+
+
+class Wait:
+    """One long wait for the lock: a warning first, an error in the end."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._started = time.monotonic()
+        self._warned = False
+
+    def check(self) -> None:
+        """Say so when it takes too long."""
+        waited = time.monotonic() - self._started
+        if waited > _GIVE_UP_AFTER:
+            raise QueueStalled(self._guard.stalled(waited))
+        if waited > _WARN_AFTER and not self._warned:
+            self._warned = True
+            log.warning("%s", self._guard.stalled(waited))
 
 
 def _try(fd: int) -> bool:

@@ -16,12 +16,13 @@ import threading
 
 from ...errors import StorageError
 
-__all__ = ["ATTACH", "DESTROY", "PARTICIPANT", "QUEUE", "LockFile", "open_lock_file"]
+__all__ = ["ATTACH", "DESTROY", "PARTICIPANT", "QUEUE", "SEAT", "LockFile", "open_lock_file"]
 
 ATTACH = 0  # shared by all who are attached, exclusive to create and destroy
 QUEUE = 1  # the critical section, in the uncompiled mode
 DESTROY = 2  # held while the files of the queue are removed
 PARTICIPANT = 64  # + index: held by the process that is this participant
+SEAT = 1024  # + number: held by the process that can own the lock word under this number
 
 _FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
 
@@ -39,6 +40,8 @@ class LockFile:
         """For threads, which the kernel's locks do not tell apart."""
         self.inside = False
         """Whether the thread that has the mutex is in a critical section."""
+        self.seat = 0
+        """The number of this process's seat, + 1, once it has one; see `wordguard`."""
         self.held: set[int] = set()
         self._uses = 0
         self._shares = 0
@@ -149,6 +152,8 @@ class LockFile:
                 return set()
             lost = {byte for byte in self.held if not self._try(fcntl.LOCK_EX, byte)}
             self.held -= lost
+            if SEAT + self.seat - 1 in lost:
+                self.seat = 0
             kind = fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH
             attached = self._alone or self._shares
             return lost | {ATTACH} if attached and not self._try(kind, ATTACH) else lost
@@ -190,7 +195,7 @@ class LockFile:
         self.mutex = threading.RLock()
         self.inside = self._alone = False
         self.held.clear()
-        self._uses = self._shares = 0
+        self._uses = self._shares = self.seat = 0
         self._close()
 
 

@@ -17,7 +17,7 @@ HIGH_HALF = HALF_MASK << 32
 
 
 class LockWord:
-    """The lock word of one queue, for whoever sits on ``seat``."""
+    """The lock word of one queue. ``me`` is the caller's seat + 1."""
 
     def __init__(self, w: Words) -> None:
         self.w = w
@@ -30,22 +30,22 @@ class LockWord:
         """The seat, + 1, of who has the lock; 0 for nobody."""
         return self.w[LOCK] & LOCK_OWNER
 
-    def take(self, seat: int, flag: int) -> int:
+    def take(self, me: int, flag: int) -> int:
         """1 if the lock was free and is ours now; ``flag`` is LOCK_AWAITED after a sleep."""
         seen = self.w[LOCK]
         if seen & LOCK_OWNER:
             return 0
-        return self.swap(seen, seat, flag | seen & LOCK_AWAITED)
+        return self.swap(seen, me, flag | seen & LOCK_AWAITED)
 
-    def swap(self, seen: int, seat: int, flag: int) -> int:
+    def swap(self, seen: int, me: int, flag: int) -> int:
         """1 if the word was ``seen`` and is ours now: from nobody, a dead owner, or our predecessor."""
         generation = (seen >> 32) + 1 & HALF_MASK
-        return 1 if compare_and_swap(self.w, LOCK, seen, generation << 32 | flag | seat + 1) else 0
+        return 1 if compare_and_swap(self.w, LOCK, seen, generation << 32 | flag | me) else 0
 
-    def spin(self, seat: int, tries: int) -> int:
+    def spin(self, me: int, tries: int) -> int:
         """`take` again and again, for some microseconds."""
         for _ in range(tries):
-            if self.take(seat, 0):
+            if self.take(me, 0):
                 return 1
             pause()
         return 0
@@ -63,10 +63,10 @@ class LockWord:
         """Sleep until the lock may be free; True when the time was over first."""
         return sleep_on(self.w, LOCK, seen, microseconds)
 
-    def release(self, seat: int) -> int:
-        """Free the lock, if it is ours, and wake one who sleeps; 1 if it was."""
+    def release(self, me: int) -> int:
+        """Free the lock, if it is ours, and wake one who sleeps; 1 if it was. 0 is nobody."""
         seen = self.w[LOCK]
-        while seen & LOCK_OWNER == seat + 1:
+        while me and seen & LOCK_OWNER == me:
             if compare_and_swap(self.w, LOCK, seen, seen & HIGH_HALF):
                 if seen & LOCK_AWAITED:
                     wake_one(self.w, LOCK)

@@ -34,6 +34,7 @@ from .layout import (
     H_PARTICIPANTS,
     H_VERSION,
     LOCK_FCNTL,
+    LOCK_WORD,
     MAGIC,
     MAX_PARTICIPANTS,
     META_WORDS,
@@ -45,6 +46,7 @@ from .layout import (
     Geometry,
     layout_hash,
 )
+from .mode import COMPILED, WHY_NOT
 from .settings import LARGEST_ARENA, LARGEST_CAPACITY, Settings
 
 __all__ = [
@@ -64,6 +66,8 @@ CONTROL = f"ctl.v{VERSION}"
 ARENA = f"arena.v{VERSION}"
 BLOBS = "blob"
 LOCK = "lock"
+
+LOCK_KIND = LOCK_WORD if COMPILED else LOCK_FCNTL
 
 _NEW = "ctl.new"
 _BLOB = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?|pool\.[0-9]+")
@@ -202,7 +206,7 @@ def _make_control(path: str, settings: Settings) -> None:
             words[H_VERSION] = VERSION
             words[H_ENDIAN] = ENDIAN
             words[H_LAYOUT] = layout_hash()
-            words[H_LOCK_KIND] = LOCK_FCNTL
+            words[H_LOCK_KIND] = LOCK_KIND
             words[H_PARTICIPANTS] = MAX_PARTICIPANTS
             words[H_CREATED] = time.time_ns() // 1000
             settings.write(words)
@@ -296,11 +300,26 @@ def _checked_header(directory: str, fd: int) -> memoryview:
         )
     if header[H_CHECKSUM] != zlib.crc32(page[: H_CHECKSUM * 8]):
         raise _damaged(directory, "the checksum of its header is wrong")
-    if header[H_LOCK_KIND] != LOCK_FCNTL:
-        raise VersionMismatch(f"the queue in {directory} uses a kind of lock that this ipcq does not have")
+    if header[H_LOCK_KIND] != LOCK_KIND:
+        raise VersionMismatch(_other_lock(directory, header[H_LOCK_KIND]))
     if not _is_possible(header):
         raise _damaged(directory, "its header has sizes that no queue has")
     return header
+
+
+def _other_lock(directory: str, kind: int) -> str:
+    """The two modes do not see each other's lock."""
+    if kind == LOCK_WORD and not COMPILED:
+        return (
+            f"the queue in {directory} was made by the compiled ipcq; this process runs uncompiled"
+            f" ({WHY_NOT}); compile it here, or run all with IPCQ_PURE=1 and a new queue"
+        )
+    if kind == LOCK_FCNTL and COMPILED:
+        return (
+            f"the queue in {directory} was made by the uncompiled ipcq; this process runs compiled; set"
+            " IPCQ_PURE=1 here, or remove the queue with: ipcq gc --force"
+        )
+    return f"the queue in {directory} uses a kind of lock that this ipcq does not have"
 
 
 def _is_possible(header: memoryview) -> bool:

@@ -19,11 +19,13 @@ from ipcq.backends.memory.layout import (
     H_LOCK_KIND,
     H_PARTICIPANTS,
     H_VERSION,
+    LOCK_FCNTL,
+    LOCK_WORD,
     SEQ,
     SLOT_CHUNK,
     ST_FREE,
 )
-from ipcq.backends.memory.segment import ARENA, BLOBS, CONTROL, Segment, build, remove_files
+from ipcq.backends.memory.segment import ARENA, BLOBS, CONTROL, LOCK_KIND, Segment, build, remove_files
 from ipcq.backends.memory.settings import Wishes
 from ipcq.errors import CorruptQueue, QueueClosed, QueueFull, StorageError, VersionMismatch
 
@@ -174,8 +176,15 @@ def test_another_version_is_told_from_damage(built: Path) -> None:
 
 def test_another_kind_of_lock_is_refused(built: Path) -> None:
     """Who cannot drive the queue's lock must not touch it."""
-    _poke(built, H_LOCK_KIND, 2, sign=True)
+    _poke(built, H_LOCK_KIND, 3, sign=True)
     with pytest.raises(VersionMismatch, match="kind of lock"):
+        Segment(str(built))
+
+
+def test_a_queue_of_the_other_mode_is_refused(built: Path) -> None:
+    """A compiled process does not see the uncompiled mode's lock, nor the other way round; it says so."""
+    _poke(built, H_LOCK_KIND, LOCK_FCNTL + LOCK_WORD - LOCK_KIND, sign=True)
+    with pytest.raises(VersionMismatch, match="IPCQ_PURE"):
         Segment(str(built))
 
 

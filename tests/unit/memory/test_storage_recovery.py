@@ -250,10 +250,8 @@ def test_a_producer_killed_in_a_push(make_queue: MakeQueue, size: int, number: i
     data = pattern(size)
 
     def produce(line: Line) -> None:
-        from ipcq.backends.memory import lock
-
         line.say(total(queue))
-        Trap(number, die, after=True).around(lock.Guard, "run")
+        Trap(number, die, after=True).around(type(queue._connection._guard), "run")
         queue.push(data)
         queue.push(data)
 
