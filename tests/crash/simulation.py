@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.accept import Accept
 from ipcq.backends.memory.collect import Collect
 from ipcq.backends.memory.core import Core
@@ -150,7 +151,8 @@ class Simulation:
         self.words = WatchedWords(self.plain)
         self.out: memoryview = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
         self.stage: memoryview = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
-        self.core = self._core(self.words, geometry)
+        # Compiled, nothing can watch: kills inside operations are what the uncompiled mode is for.
+        self.core = self._core(self.plain if COMPILED else self.words, geometry)
         self.unwatched = self._core(self.plain, geometry)
         self.accept = Accept(self.core, payload_blocks, 1 << 20)
         self.deliver = Deliver(self.core)

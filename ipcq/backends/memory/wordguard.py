@@ -67,7 +67,8 @@ class WordGuard(Guard):
         lock, words = self._lock, self._words
         own = own_identity()
         for number in range(SEATS):
-            if not lock.take(SEAT + number):
+            # Ours already, if a Ctrl-C came between here and the end.
+            if SEAT + number not in lock.held and not lock.take(SEAT + number):
                 continue
             at = self._seats_at + number * SEAT_WORDS
             identity = (words[at + P_PID], words[at + P_PIDNS], words[at + P_START], words[at + P_BOOT])

@@ -11,28 +11,41 @@ from pathlib import Path
 
 import pytest
 
+from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory import lock as module
-from ipcq.backends.memory.layout import CLOSED, HOT_END, OP
+from ipcq.backends.memory.layout import CLOSED, HOT_END, LOCK, LOCK_OWNER, OP, SEAT_WORDS, SEATS
 from ipcq.backends.memory.lock import Guard
 from ipcq.backends.memory.lockfile import QUEUE, LockFile, open_lock_file
+from ipcq.backends.memory.wordguard import WordGuard
 from ipcq.errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
 
 from .children import Child, Line, child, elsewhere
 
 COUNTER = HOT_END
+SEATS_AT = 1024
+KINDS = ["byte", pytest.param("word", marks=pytest.mark.skipif(not COMPILED, reason="needs a compiler"))]
 
 
 class Bench:
     """A guard over words that forked children share, and what its rebuild was called for."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, kind: str) -> None:
         self.lock = open_lock_file(path)
-        self.words = memoryview(mmap.mmap(-1, 8 * (HOT_END + 1))).cast("Q")
+        self.kind = kind
+        self.words = memoryview(mmap.mmap(-1, 8 * (SEATS_AT + SEATS * SEAT_WORDS))).cast("Q")
         self.rebuilt = 0
         self.guard = self.attach(self.lock)
 
     def attach(self, lock: LockFile) -> Guard:
-        return Guard("thumbs", lock, self.words, self.rebuild)
+        return self.make(lock, self.rebuild)
+
+    def make(self, lock: LockFile, rebuild: Callable[[], None]) -> Guard:
+        what = ("thumbs", lock, self.words, rebuild)
+        return WordGuard(*what, SEATS_AT) if self.kind == "word" else Guard(*what)
+
+    def is_taken(self, lock: LockFile) -> bool:
+        """Seen from another process."""
+        return self.words[LOCK] & LOCK_OWNER != 0 if self.kind == "word" else lock.is_held(QUEUE)
 
     def anew(self) -> Guard:
         """For a forked child."""
@@ -48,16 +61,16 @@ class Bench:
         self.words[COUNTER] = value + 1
 
 
-@pytest.fixture
-def bench(private_directory: Path) -> Iterator[Bench]:
-    """A guard with its lock file."""
-    bench = Bench(str(private_directory / "lock"))
+@pytest.fixture(params=KINDS)
+def bench(private_directory: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A guard with its lock file, of each kind."""
+    bench = Bench(str(private_directory / "lock"), request.param)
     yield bench
     bench.lock.release()
 
 
 def _is_free(bench: Bench) -> bool:
-    return elsewhere(lambda: open_lock_file(bench.lock.path).is_held(QUEUE)) == "False"
+    return elsewhere(lambda: bench.is_taken(open_lock_file(bench.lock.path))) == "False"
 
 
 def test_threads_exclude_each_other(bench: Bench) -> None:
@@ -140,7 +153,7 @@ def test_ctrl_c_at_any_moment_leaves_the_lock_free(bench: Bench) -> None:
     def watch(line: Line) -> None:
         lock = open_lock_file(bench.lock.path)
         while line.hear():
-            line.say(lock.is_held(QUEUE))
+            line.say(bench.is_taken(lock))
 
     def section() -> None:
         bench.words[OP] = 7
@@ -148,6 +161,7 @@ def test_ctrl_c_at_any_moment_leaves_the_lock_free(bench: Bench) -> None:
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
+        bench.guard.run(int)  # what is done once for each process is done
         with child(watch) as watcher:
             for n in range(300):
                 _interrupted(lambda: bench.guard.run(section), 20e-6 + n % 100 * 1e-6)
@@ -218,7 +232,7 @@ def test_a_rebuild_that_fails_is_an_error_with_advice(bench: Bench) -> None:
         raise ValueError("row 300")
 
     bench.words[OP] = 7
-    guard = Guard("thumbs", bench.lock, bench.words, rebuild)
+    guard = bench.make(bench.lock, rebuild)
     with pytest.raises(CorruptQueue, match="row 300"):
         guard.run(int)
 
@@ -226,9 +240,10 @@ def test_a_rebuild_that_fails_is_an_error_with_advice(bench: Bench) -> None:
 # --- who may not ----------------------------------------------------------------------------------
 
 
-def test_a_closed_handle_is_refused(private_directory: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_closed_handle_is_refused(private_directory: Path, kind: str) -> None:
     """After the last `release` there is nothing to lock with."""
-    bench = Bench(str(private_directory / "lock"))
+    bench = Bench(str(private_directory / "lock"), kind)
     bench.lock.release()
     with pytest.raises(QueueClosed, match="closed"):
         bench.guard.run(int)

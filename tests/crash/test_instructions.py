@@ -1,0 +1,139 @@
+"""Processes killed at random instructions of the queue's critical sections, compiled or not.
+
+A store that another process can see is not the only place where one can die: between two instructions
+of compiled code nothing tells a test where it is. So children do nothing but critical sections, and
+are killed after random microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipcq import MemoryStorage
+from ipcq.backends.memory.connection import microseconds
+from ipcq.backends.memory.layout import (
+    L_DEATHS_SHIFT,
+    L_KEEP,
+    L_LEVEL_SHIFT,
+    NEED_SLOTS,
+    OP,
+    REBUILDS,
+    S_WORDS,
+    ST_DONE,
+    ST_FAILED,
+    ST_KILLED,
+)
+from ipcq.backends.memory.slots import generation
+from tests.unit.memory.children import Line, child
+
+from .aftermath import check_empty, check_whole
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeQueue
+
+LONG = float(os.environ.get("IPCQ_CHAOS_SECONDS", "30"))
+
+
+MANY = 32
+SIZES = (0, 10, 104, 105, 700, 3000)
+
+
+class Hands:
+    """One process that is client and worker, and calls critical sections with nothing in between."""
+
+    def __init__(self, storage: MemoryStorage, name: str) -> None:
+        self.connection = storage._attached()
+        self.client = storage._me().index
+        self.worker = storage.register_worker(name).me.index
+        self.chance = random.Random(name)
+
+    def work(self) -> None:
+        """For ever."""
+        connection = self.connection
+        while True:
+            self.push()
+            for slot, epoch in self.take():
+                self.end(slot, epoch)
+            self.fetch()
+            connection.run(connection.accept.make_room, MANY)
+            connection.run(connection.deliver.unhoard, microseconds())
+            if self.chance.random() < 0.1:
+                connection.run(connection.collect.vacuum, 0, microseconds(), True, True)
+
+    def push(self) -> None:
+        connection, stage = self.connection, self.connection.stage
+        size = self.chance.choice(SIZES)
+        for n in range(MANY):
+            due = microseconds() + 300 if n % 8 == 7 else 0
+            limits = 2 | 2 << L_DEATHS_SHIFT | n % 3 << L_LEVEL_SHIFT | (L_KEEP if n % 5 else 0)
+            for at, word in enumerate((n, self.chance.getrandbits(64), 0, size, due, limits, 0, 0)):
+                stage[n * S_WORDS + at] = word
+        data = memoryview(bytes(size))
+        while connection.run(connection.accept.push, data, MANY, self.client, microseconds()) == NEED_SLOTS:
+            connection.grow_slots()
+
+    def take(self) -> list[tuple[int, int]]:
+        connection, out = self.connection, self.connection.out
+        count = connection.run(connection.deliver.take, self.worker, MANY, microseconds())
+        return [(out[2 * n], out[2 * n + 1]) for n in range(count)]
+
+    def end(self, slot: int, epoch: int) -> None:
+        connection, now = self.connection, microseconds()
+        gen = generation(connection.words[connection.core.state_at + slot])
+        connection.run(connection.deliver.start, slot, gen, epoch, self.worker, now)
+        size = self.chance.choice(SIZES)
+        status = self.chance.choice((ST_DONE, ST_DONE, ST_FAILED, ST_KILLED))
+        lease = (slot, gen, epoch, self.worker)
+        connection.run(connection.finish.end, *lease, status, 1, memoryview(bytes(size)), size, now, now)
+
+    def fetch(self) -> None:
+        connection, stage, out = self.connection, self.connection.stage, self.connection.out
+        count = connection.run(connection.collect.inbox, self.client, MANY)
+        for n in range(count):
+            stage[3 * n], stage[3 * n + 1], stage[3 * n + 2] = out[2 * n], out[2 * n + 1], n % 4 > 0
+        connection.run(connection.collect.settle, count)
+
+
+def _work(storage: MemoryStorage, number: int, line: Line) -> None:
+    with MemoryStorage(storage.queue) as queue:
+        hands = Hands(queue, f"worker-{number}")
+        line.say()
+        hands.work()
+
+
+@pytest.mark.parametrize("seconds", [4.0, pytest.param(LONG, marks=pytest.mark.slow, id="long")])
+def test_killed_at_any_instruction(make_queue: MakeQueue, seconds: float) -> None:
+    """After each of hundreds of kills the queue is whole, and in the end it can be emptied."""
+    storage = make_queue(capacity=256, arena_bytes=1 << 20)
+    assert storage._connection.grow_arena()
+    words = storage._connection.words
+    chance = random.Random(2)
+    kills = inside = 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with child(partial(_work, storage, kills)) as process:
+            process.hear()
+            time.sleep(chance.uniform(0, 0.004))
+            process.kill()
+        kills += 1
+        inside += words[OP] != 0
+        check_whole(storage)
+    print(f"\n{kills} kills, {inside} of them inside a section, {words[REBUILDS]} rebuilds")
+    assert inside
+    _drain(storage)
+    check_empty(storage)
+
+
+def _drain(storage: MemoryStorage) -> None:
+    """Run what is left."""
+    with storage.register_worker("last") as worker:
+        stream = storage.poll(worker)
+        while (task := next(stream)) is not None:
+            worker.finish(task, None)
+        stream.close()
