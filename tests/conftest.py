@@ -38,6 +38,13 @@ _SHM = "/dev/shm"  # where queues live by default: only there does a full file s
 _RESIDENT_THREADS = {"TMonitor"}
 
 
+def pytest_report_header() -> str:
+    """Which mode is tested."""
+    from ipcq.backends.memory.mode import WHY_NOT
+
+    return f"ipcq: {f'uncompiled ({WHY_NOT})' if WHY_NOT else 'compiled'}"
+
+
 @pytest.fixture(autouse=True)
 def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A namespace of this test's own; checks that no process, thread or descriptor outlives it."""

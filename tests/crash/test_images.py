@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import OP
 
 from .operations import EVERYWHERE, UNDER_WAY, Case, busy, empty
 from .simulation import Image, Simulation, Truth
+
+pytestmark = pytest.mark.skipif(COMPILED, reason="nothing sees the stores; see test_uncompiled.py")
 
 CASES = [
     *(pytest.param(case, empty, id=f"{case.name}, else empty") for case in EVERYWHERE),

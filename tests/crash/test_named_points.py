@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from ipcq.backends.memory import COMPILED
 from ipcq import ErrorInfo, MemoryStorage, Status, TaskId
 from tests.unit.memory.children import Line, child
 
 from .aftermath import check_empty, check_whole, unfinished
 from .fuse import Fuse
 from .handlers import SIZES
+
+pytestmark = pytest.mark.skipif(COMPILED, reason="nothing sees the stores; see test_uncompiled.py")
 
 BASE = [[n, b"x" * size] for n, size in enumerate(SIZES)]  # what is in the queue before
 EXTRA = [[100 + n, b"y" * size] for n, size in enumerate(SIZES)]  # what the killed process pushes
