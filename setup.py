@@ -16,6 +16,7 @@ import runpy
 import shutil
 import sys
 import zlib
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from setuptools.command.build_ext import build_ext
 
 PACKAGE = "ipcq.backends.memory"
 SOURCE = Path("ipcq/backends/memory")
-COPY = Path("build/compiled")
+COPY = Path("build", f"compiled-{sys.implementation.cache_tag}")
 COMPILED = "_compiled"  # where the compiled modules go, so that they can be left aside at run time
 MODULES = [
     "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "core",
     "accept", "deliver", "finish", "collect", "recover", "rebuild", "lockword",
 ]  # fmt: skip
+STAMP = SOURCE / COMPILED / f"{sys.implementation.cache_tag}.sources"  # in place: of what they were made
 SHARED = "_shared"  # what Cython would else put into each module
 # What gives nothing gives 0 when compiled: an error is told by -1, and checking that costs nothing.
 BARE_RETURN = re.compile(r"^( +)return$", re.MULTILINE)
@@ -49,7 +51,7 @@ class Compile(build_ext):
 
     def run(self) -> None:
         """Translate, compile, and say so when it does not work."""
-        shutil.rmtree(SOURCE / COMPILED, ignore_errors=True)
+        forget(SOURCE)
         if os.environ.get("IPCQ_PURE") == "1":
             return
         self.parallel = self.parallel or os.cpu_count() or 1
@@ -57,15 +59,21 @@ class Compile(build_ext):
             translate(self.extensions)
             if self.inplace or getattr(self, "editable_mode", False):
                 (SOURCE / COMPILED).mkdir(exist_ok=True)
-                stamp = SOURCE / COMPILED / f"{sys.implementation.cache_tag}.sources"
-                stamp.write_text(f"{checksum()}\n", encoding="utf-8")
+                STAMP.write_text(f"{checksum()}\n", encoding="utf-8")
             super().run()
         except Exception as error:
-            for place in (SOURCE, Path(self.build_lib) / SOURCE):
-                shutil.rmtree(place / COMPILED, ignore_errors=True)
+            forget(SOURCE)
+            forget(Path(self.build_lib) / SOURCE)
             if os.environ.get("IPCQ_REQUIRE_COMPILED") == "1":
                 raise
             self.warn(f"not compiled, it will run as Python: {error}")
+
+
+def forget(place: Path) -> None:
+    """Remove what was compiled for this interpreter; others may share the sources."""
+    for path in (place / COMPILED).glob(f"*{EXTENSION_SUFFIXES[0]}"):
+        path.unlink()
+    (place / COMPILED / STAMP.name).unlink(missing_ok=True)
 
 
 def translate(extensions: list[Extension]) -> None:
