@@ -31,6 +31,8 @@ cdef class Rebuild:
     cdef bint _is_state(self, uint64_t slot) except -1 nogil
     @cython.locals(w=word_t[::1], at=uint64_t, word=uint64_t, status=uint64_t, kept=uint64_t)
     cdef int _free_of_nobody(self, uint64_t slot, uint64_t m) except -1 nogil
+    @cython.locals(word=uint64_t, status=uint64_t, limits=uint64_t, most=uint64_t, attempts=uint64_t)
+    cdef bint _is_in_budget(self, uint64_t slot, uint64_t m) except -1 nogil
     @cython.locals(w=word_t[::1], payload=uint64_t, length=uint64_t)
     cdef bint _is_sound(self, uint64_t m, uint64_t status) except -1 nogil
     @cython.locals(kind=uint64_t)
