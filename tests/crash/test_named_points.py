@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from ipcq.backends.memory import COMPILED
 from ipcq import ErrorInfo, MemoryStorage, Status, TaskId
+from ipcq.backends.memory import COMPILED
 from tests.unit.memory.children import Line, child
 
 from .aftermath import check_empty, check_whole, unfinished

@@ -1,4 +1,4 @@
-"""What needs a view that sees every store runs uncompiled: here in a process of its own, for a compiled run."""
+"""What needs a view that sees every store, in a process of its own: uncompiled beside a compiled run."""
 
 from __future__ import annotations
 

@@ -152,8 +152,10 @@ class History:
     def wait(self, row: int) -> object:
         """All ways to wait."""
         sim = self.sim
-        seen = [sim.accept.wait_for_space(row), sim.finish.wait_for_room(row), sim.finish.found_room(row) or 0]
-        return [*seen, sim.collect.watch(row) or 0, int(sim.collect.waits_for_itself(row))]
+        seen = [sim.accept.wait_for_space(row), sim.finish.wait_for_room(row)]
+        sim.finish.found_room(row)
+        sim.collect.watch(row)
+        return [*seen, int(sim.collect.waits_for_itself(row))]
 
     def look(self, row: int) -> object:
         self.sim.stage[0], self.sim.stage[1] = 1, self.chance.randrange(self.number + 1)

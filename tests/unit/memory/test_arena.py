@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcq.backends.memory.arena import FREE, Arena, order_of
-from ipcq.backends.memory.layout import ARENA_COMMITTED, ARENA_HEADS, HOT_END, TOP_ORDER
+from ipcq.backends.memory.arena import Arena, order_of
+from ipcq.backends.memory.layout import ARENA_COMMITTED, ARENA_HEADS, FREE_AREA, HOT_END, TOP_ORDER
 
 BLOCKS = 96
 MAP_AT = HOT_END
@@ -22,7 +22,7 @@ def _arena(committed: int = BLOCKS) -> Arena:
 def _free(arena: Arena) -> list[int]:
     """How many free areas there are of each order."""
     words = [arena.w[MAP_AT + block] for block in range(BLOCKS)]
-    return [sum(word & FREE != 0 and word >> 56 & 31 == order for word in words) for order in range(12)]
+    return [sum(word & FREE_AREA != 0 and word >> 56 & 31 == order for word in words) for order in range(12)]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from ipcq.backends.memory.bits import (
     add_to_set,
     discard_from_set,
-    highest_bit,
     in_set,
-    lowest_bit,
     pop_from_set,
 )
 from ipcq.backends.memory.layout import MAX_PARTICIPANTS, SET_WORDS
+from ipcq.backends.memory.machine import highest_bit, lowest_bit
 from tests.crash.simulation import WatchedWords
 
 members = st.integers(0, MAX_PARTICIPANTS - 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from ipcq.backends.memory.audit import audit
-from ipcq.backends.memory.core import UNLINKS, WAKES
 from ipcq.backends.memory.layout import (
     DUPLICATE,
     FULL,
@@ -29,6 +28,8 @@ from ipcq.backends.memory.layout import (
     ST_KILLED,
     ST_PENDING,
     ST_RUNNING,
+    UNLINKS,
+    WAKES,
 )
 from ipcq.backends.memory.slots import generation
 from tests.crash.simulation import SECOND, TTL, Lease, New, Simulation
