@@ -72,6 +72,11 @@ LARGE = 1000  # and from here on they are copied outside of the lock
 Image = tuple[bytes, bytes]
 
 
+def plain_words(count: int) -> memoryview:
+    """So many words of 0, as both modes take them."""
+    return memoryview(bytearray(count * 8)).cast("Q")
+
+
 class Killed(BaseException):
     """The process died right after a store."""
 
@@ -149,8 +154,8 @@ class Simulation:
         self.area = bytearray(blocks * BLOCK_BYTES)
         self.plain: memoryview = memoryview(self.control).cast("Q")
         self.words = WatchedWords(self.plain)
-        self.out: memoryview = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
-        self.stage: memoryview = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
+        self.out = plain_words(OUT_WORDS)
+        self.stage = plain_words(STAGE_WORDS)
         # Compiled, nothing can watch: kills inside operations are what the uncompiled mode is for.
         self.core = self._core(self.plain if COMPILED else self.words, geometry)
         self.unwatched = self._core(self.plain, geometry)

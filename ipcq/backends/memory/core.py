@@ -163,7 +163,7 @@ class Core:
         if index >= self.participants:
             return
         row = self.row(index)
-        w[row + P_WAKE] = w[row + P_WAKE] + 1 & HALF_MASK
+        w[row + P_WAKE] = (w[row + P_WAKE] & HALF_MASK) + 1 & HALF_MASK  # also where garbage is
         if not w[row + P_ASLEEP]:
             return
         count = out[WAKES]

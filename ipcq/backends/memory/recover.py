@@ -93,7 +93,7 @@ class Recover:
         w[row + P_OWNED] = 0
         w[row + P_OWNED + 1] = 0
         w[row + P_ASLEEP] = 0
-        w[row + P_GEN] = w[row + P_GEN] + 1 & WORD_MASK
+        w[row + P_GEN] = w[row + P_GEN] + 1 if w[row + P_GEN] < WORD_MASK else 0  # never past the word
         if w[PART_HIGH] <= index:
             w[PART_HIGH] = index + 1
         w[row + P_STATE] = PART_ACTIVE

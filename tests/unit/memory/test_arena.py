@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from ipcq.backends.memory.arena import Arena, order_of
 from ipcq.backends.memory.layout import ARENA_COMMITTED, ARENA_HEADS, FREE_AREA, HOT_END, TOP_ORDER
+from tests.crash.simulation import plain_words
 
 BLOCKS = 96
 MAP_AT = HOT_END
 
 
 def _arena(committed: int = BLOCKS) -> Arena:
-    arena = Arena([0] * (MAP_AT + BLOCKS), MAP_AT, BLOCKS)
+    arena = Arena(plain_words(MAP_AT + BLOCKS), MAP_AT, BLOCKS)
     arena.extend(committed)
     return arena
 

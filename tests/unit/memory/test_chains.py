@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ipcq.backends.memory.chains import Chains
 from ipcq.backends.memory.layout import M_NEXT, M_PREV, M_SEQ, META_WORDS
+from tests.crash.simulation import plain_words
 
 SLOTS = 12
 HEAD = 0
@@ -17,7 +18,7 @@ keys = st.lists(st.integers(0, 20), min_size=SLOTS, max_size=SLOTS)
 
 
 def _chains(keys: list[int] | None = None) -> Chains:
-    chains = Chains([0] * (META_AT + SLOTS * META_WORDS), META_AT, SLOTS)
+    chains = Chains(plain_words(META_AT + SLOTS * META_WORDS), META_AT, SLOTS)
     for slot, key in enumerate(keys or []):
         chains.w[META_AT + slot * META_WORDS + M_SEQ] = key
     return chains

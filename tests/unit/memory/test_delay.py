@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ipcq.backends.memory.delay import Delay
 from ipcq.backends.memory.layout import HEAP_SIZE, HOT_END, M_PREV, M_RUN_AT, META_WORDS, OP, OP_DAMAGED
+from tests.crash.simulation import plain_words
 
 SLOTS = 40
 HEAP_AT = HOT_END
@@ -17,7 +18,7 @@ META_AT = HEAP_AT + SLOTS
 
 
 def _delay(moments: list[int]) -> Delay:
-    delay = Delay([0] * (META_AT + SLOTS * META_WORDS), META_AT, HEAP_AT, SLOTS)
+    delay = Delay(plain_words(META_AT + SLOTS * META_WORDS), META_AT, HEAP_AT, SLOTS)
     for slot, moment in enumerate(moments):
         delay.w[META_AT + slot * META_WORDS + M_RUN_AT] = moment
     return delay

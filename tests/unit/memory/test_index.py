@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ipcq.backends.memory.index import Index
 from ipcq.backends.memory.layout import M_HASH, M_ID_HI, M_ID_LO, META_WORDS
+from tests.crash.simulation import plain_words
 
 SLOTS = 10
 BUCKETS = 4
@@ -15,7 +16,7 @@ ids = st.tuples(st.integers(0, 3), st.integers(0, 3) | st.just(1 << 63))
 
 
 def _index() -> Index:
-    return Index([0] * (BUCKETS + SLOTS * META_WORDS), BUCKETS, 0, BUCKETS, SLOTS)
+    return Index(plain_words(BUCKETS + SLOTS * META_WORDS), BUCKETS, 0, BUCKETS, SLOTS)
 
 
 def _name(index: Index, slot: int, hi: int, lo: int) -> None:

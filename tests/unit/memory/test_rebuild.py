@@ -19,6 +19,7 @@ from ipcq.backends.memory.layout import (
     P_GEN,
     P_OWNED,
     P_STATE,
+    P_WAKE,
     PART_HIGH,
     REBUILDS,
     SEQ,
@@ -153,6 +154,14 @@ def test_all_who_wait_are_woken() -> None:
     before = sim.core.wait_in(IDLE, WORKER)
     _check(sim)
     assert sim.core.wait_in(IDLE, WORKER) == before + 1
+
+
+def test_a_wake_word_with_garbage_starts_again() -> None:
+    """Who is woken by it is woken all the same."""
+    sim = busy()
+    sim.plain[sim.core.row(WORKER) + P_WAKE] = (1 << 64) - 1
+    _check(sim)
+    assert sim.plain[sim.core.row(WORKER) + P_WAKE] == 0
 
 
 def test_a_row_whose_generation_is_the_last_can_be_entered() -> None:
