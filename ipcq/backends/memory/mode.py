@@ -9,40 +9,34 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from importlib.machinery import EXTENSION_SUFFIXES
 
 __all__ = ["COMPILED", "SEARCH", "WHY_NOT"]
 
 _HERE = os.path.dirname(__file__)
 _COMPILED = os.path.join(_HERE, "_compiled")
-_MODULES = (
-    "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "core",
-    "accept", "deliver", "finish", "collect", "recover", "rebuild", "lockword", "layout",
-)  # fmt: skip
+_STAMP = os.path.join(_COMPILED, f"{sys.implementation.cache_tag}.sources")
 
 
 def _why_not() -> str:
     """Why this process does not run compiled; empty when it does."""
     if os.environ.get("IPCQ_PURE") == "1":
         return "IPCQ_PURE is set"
-    if not os.path.exists(os.path.join(_COMPILED, "core" + EXTENSION_SUFFIXES[0])):
-        return "there was no compiler at its installation"
-    return "" if _is_current() else "its sources were changed since they were compiled; install it again"
-
-
-def _is_current() -> bool:
-    """Whether the sources are those that were compiled; asked only where they were compiled in place."""
-    stamp = os.path.join(_COMPILED, f"{sys.implementation.cache_tag}.sources")
     try:
-        with open(stamp, encoding="utf-8") as file:
-            wanted = int(file.read())
+        with open(_STAMP, encoding="ascii") as file:
+            made_of = [line.split() for line in file]
     except FileNotFoundError:
-        return True
-    crc = 0
-    for name in _MODULES:
-        with open(os.path.join(_HERE, f"{name}.py"), "rb") as source:
-            crc = zlib.crc32(source.read(), crc)
-    return crc == wanted
+        return "it was installed without: no C compiler, or an error that pip install -v shows"
+    if not all(_is_unchanged(name, int(crc)) for crc, name in made_of):
+        return "its sources were changed since they were compiled; install it again"
+    return ""
+
+
+def _is_unchanged(name: str, crc: int) -> bool:
+    try:
+        with open(os.path.join(_HERE, name), "rb") as source:
+            return zlib.crc32(source.read()) == crc
+    except FileNotFoundError:
+        return not name.endswith(".py")  # a wheel has no others
 
 
 WHY_NOT = _why_not()
