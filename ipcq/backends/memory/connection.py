@@ -124,6 +124,10 @@ class Connection:
         with self.turn:
             return self.run(section, *args)
 
+    def ensure_outside(self) -> None:
+        """As `Guard.ensure_outside`: what cannot be done in mid-section is not to be half done."""
+        self._guard.ensure_outside()
+
     def _wake_sleepers(self) -> None:
         out = self.out
         count, out[WAKES] = out[WAKES], 0

@@ -7,7 +7,7 @@ from .bits cimport add_to_set, pop_from_set
 from .chains cimport Chains
 from .delay cimport Delay
 from .index cimport Index
-from .machine cimport copy_bytes
+from .machine cimport copy_bytes, fence
 from .ready cimport Ready
 from .slots cimport Slots, finished, generation
 from .words cimport word_t

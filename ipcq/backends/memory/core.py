@@ -62,7 +62,7 @@ from .layout import (
     WAKES,
     Geometry,
 )
-from .machine import copy_bytes
+from .machine import copy_bytes, fence
 from .ready import Ready
 from .slots import Slots, finished, generation
 from .words import Words
@@ -164,6 +164,7 @@ class Core:
             return
         row = self.row(index)
         w[row + P_WAKE] = (w[row + P_WAKE] & HALF_MASK) + 1 & HALF_MASK  # also where garbage is
+        fence()  # or both could look before either's store arrives: the bump unseen, the sleeper unseen
         if not w[row + P_ASLEEP]:
             return
         count = out[WAKES]

@@ -93,6 +93,12 @@ class Guard:
         self._lock = LockFile(self._lock.path, -1)
         self._rebuild = _refuse  # what it belonged to has us: what is mapped goes without a collection
 
+    def ensure_outside(self) -> None:
+        """Raise StorageError in a signal handler or finalizer that came in the middle of a section."""
+        with self._lock.mutex:
+            if self._lock.inside:
+                raise self._unusable(self._lock.fd)
+
     def _hold(self, section: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         words = self._words
         if words[CLOSED]:

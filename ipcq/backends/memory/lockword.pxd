@@ -20,6 +20,6 @@ cdef class LockWord:
     cpdef int spin(self, uint64_t me, uint64_t tries) except -1 nogil
     @cython.locals(seen=uint64_t)
     cpdef uint64_t announce(self) except? 0xFFFF_FFFF_FFFF_FFFF nogil
-    cpdef bint sleep(self, uint64_t seen, uint64_t microseconds) except -1
+    cpdef int sleep(self, uint64_t seen, uint64_t microseconds) except -1
     @cython.locals(seen=uint64_t)
     cpdef int release(self, uint64_t me) except -1 nogil

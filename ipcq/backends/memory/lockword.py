@@ -59,9 +59,9 @@ class LockWord:
             seen = self.w[LOCK]
         return seen
 
-    def sleep(self, seen: int, microseconds: int) -> bool:
-        """Sleep until the lock may be free; True when the time was over first."""
-        return sleep_on(self.w, LOCK, seen, microseconds)
+    def sleep(self, seen: int, microseconds: int) -> None:
+        """Sleep until the lock may be free, the time is over, or a signal comes."""
+        sleep_on(self.w, LOCK, seen, microseconds)
 
     def release(self, me: int) -> int:
         """Free the lock, if it is ours, and wake one who sleeps; 1 if it was. 0 is nobody."""

@@ -9,5 +9,6 @@ cpdef int copy_bytes(
 ) except -1 nogil
 cpdef bint compare_and_swap(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t value) except -1 nogil
 cpdef int pause() except -1 nogil
-cpdef bint sleep_on(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t microseconds) except -1
+cpdef int fence() except -1 nogil
+cpdef int sleep_on(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t microseconds) except -1
 cpdef int wake_one(word_t[::1] w, uint64_t at) except -1 nogil

@@ -12,6 +12,7 @@ from .words import Words
 __all__ = [
     "compare_and_swap",
     "copy_bytes",
+    "fence",
     "highest_bit",
     "lowest_bit",
     "pause",
@@ -35,6 +36,10 @@ def copy_bytes(target: memoryview, at: int, source: memoryview, start: int, leng
     target[at : at + length] = source[start : start + length]
 
 
+def fence() -> None:
+    """Let others see all stores before the next load; the interpreter is slower than any store."""
+
+
 def compare_and_swap(w: Words, at: int, seen: int, value: int) -> bool:
     """Store ``value`` if the word is ``seen``; whether it was. Atomic only when compiled."""
     if w[at] != seen:
@@ -47,9 +52,8 @@ def pause() -> None:
     """Let the other half of this processor's core run for a moment."""
 
 
-def sleep_on(w: Words, at: int, seen: int, microseconds: int) -> bool:
-    """Sleep while the low half of the word is that of ``seen``; whether the time was over."""
-    return w[at] & 0xFFFF_FFFF == seen & 0xFFFF_FFFF
+def sleep_on(w: Words, at: int, seen: int, microseconds: int) -> None:
+    """Sleep while the low half of the word is that of ``seen``, or until a signal comes."""
 
 
 def wake_one(w: Words, at: int) -> None:

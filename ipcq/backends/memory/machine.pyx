@@ -11,7 +11,8 @@ cdef extern from "_atomic.h":
     void ipcq_copy(unsigned char *to, const unsigned char *source, uint64_t length) noexcept nogil
     bint ipcq_swap(word_t *word, uint64_t seen, uint64_t value) noexcept nogil
     void ipcq_pause() noexcept nogil
-    bint ipcq_sleep(word_t *word, uint64_t seen, uint64_t microseconds) noexcept nogil
+    void ipcq_fence() noexcept nogil
+    void ipcq_sleep(word_t *word, uint64_t seen, uint64_t microseconds) noexcept nogil
     void ipcq_wake(word_t *word) noexcept nogil
 
 
@@ -45,10 +46,16 @@ cpdef int pause() except -1 nogil:
     return 0
 
 
-cpdef bint sleep_on(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t microseconds) except -1:
+cpdef int fence() except -1 nogil:
+    ipcq_fence()
+    return 0
+
+
+cpdef int sleep_on(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t microseconds) except -1:
     cdef word_t *word = &w[at]
     with nogil:
-        return ipcq_sleep(word, seen, microseconds)
+        ipcq_sleep(word, seen, microseconds)
+    return 0
 
 
 cpdef int wake_one(word_t[::1] w, uint64_t at) except -1 nogil:

@@ -155,8 +155,9 @@ class Participant:
         """Give back what we have and leave."""
         if self.closed:
             return
-        self.closed = True
         connection = self.connection
+        connection.ensure_outside()
+        self.closed = True
         try:
             connection.call(connection.recover.reclaim, self.index, False, 0, 0, 0, microseconds())
         except QueueClosed:

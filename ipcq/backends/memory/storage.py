@@ -163,6 +163,7 @@ class MemoryStorage:
         """Detach. Results that this handle did not fetch stay, for whoever has their ids."""
         if self._closed:
             return
+        self._connection.ensure_outside()
         self._closed = True
         if self._pid != os.getpid():
             return  # a forked child has nothing to give back

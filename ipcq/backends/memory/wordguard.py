@@ -1,7 +1,8 @@
 """The one lock of a queue, in the compiled mode: a word of shared memory around each critical section.
 
-Nothing frees the word when its owner dies, so whoever has waited 20 ms looks whether the owner lives,
-and takes the word from a dead one by a compare-and-swap with the very value that was seen.
+Nothing frees the word when its owner dies, so whoever wakes, after 20 ms at the latest, and does not get
+it looks whether the owner lives, and takes the word from a dead one by a compare-and-swap with the very
+value that was seen.
 
 The owner is a seat, not a participant: handles that have no row use the lock too, to enter one for
 instance. A process takes a seat with its byte in the lock file and writes its identity beside it; all
@@ -25,7 +26,7 @@ from .words import Words
 __all__ = ["WordGuard"]
 
 _TRIES = 100  # a critical section takes about a microsecond
-_PATIENCE = 20_000  # microseconds asleep before the owner's life is doubted
+_PATIENCE = 20_000  # microseconds asleep before the owner's life is looked at
 
 
 class WordGuard(Guard):
@@ -66,7 +67,9 @@ class WordGuard(Guard):
         """Take a seat for this process; its number + 1."""
         lock, words = self._lock, self._words
         own = own_identity()
-        for number in range(SEATS):
+        # First where we sat before: if we had the lock there (and another thread called exec), nobody else
+        # may take it from us, who live.
+        for number in sorted(range(SEATS), key=lambda n: self._pid(n) != own.pid):
             # Ours already, if a Ctrl-C came between here and the end.
             if SEAT + number not in lock.held and not lock.take(SEAT + number):
                 continue
@@ -80,6 +83,9 @@ class WordGuard(Guard):
             lock.drop(SEAT + number)  # alive: foreign code closed the lock file there
         raise StorageError(f"queue {self.name!r} has {SEATS} processes attached, the most it can have")
 
+    def _pid(self, number: int) -> int:
+        return self._words[self._seats_at + number * SEAT_WORDS + P_PID]
+
     # --- waiting --------------------------------------------------------------------------------
 
     def _wait(self, me: int) -> None:
@@ -90,8 +96,9 @@ class WordGuard(Guard):
         wait = Wait(self)
         while True:
             seen = word.announce()
-            late = bool(seen & LOCK_OWNER) and word.sleep(seen, _PATIENCE)
-            if word.take(me, LOCK_AWAITED) or self._seize(me, doubted=late):
+            if seen & LOCK_OWNER:
+                word.sleep(seen, _PATIENCE)  # cut short by signals, which may come more often than that
+            if word.take(me, LOCK_AWAITED) or self._seize(me, doubted=True):
                 return
             wait.check()
 
@@ -111,4 +118,4 @@ class WordGuard(Guard):
 
     def _holder(self) -> int:
         owner = self._word.owner()
-        return self._words[self._seats_at + (owner - 1) * SEAT_WORDS + P_PID] if 0 < owner <= SEATS else 0
+        return self._pid(owner - 1) if 0 < owner <= SEATS else 0

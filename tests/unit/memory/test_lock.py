@@ -281,6 +281,20 @@ def test_a_section_in_a_section_is_an_error(bench: Bench) -> None:
     assert bench.words[COUNTER] == 1
 
 
+def test_what_cannot_be_done_in_a_section_is_told_before_it_is_begun(bench: Bench) -> None:
+    """Only the thread that is inside is refused; others wait for its end."""
+    waiting = threading.Thread(target=bench.guard.ensure_outside)
+
+    def section() -> None:
+        waiting.start()
+        with pytest.raises(StorageError, match="signal handler"):
+            bench.guard.ensure_outside()
+        assert waiting.is_alive()
+
+    bench.guard.run(section)
+    waiting.join()
+
+
 # --- a holder that does not move ------------------------------------------------------------------
 
 

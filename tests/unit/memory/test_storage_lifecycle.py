@@ -20,6 +20,7 @@ from ipcq import (
     QueueInUse,
     QueueNotFound,
     Status,
+    StorageError,
     TaskId,
 )
 
@@ -168,6 +169,19 @@ def test_closing_twice(queue: MemoryStorage) -> None:
     queue.close()
     with MemoryStorage(queue.queue) as other:
         other.destroy()
+
+
+@pytest.mark.parametrize("what", ["queue", "worker"])
+def test_closing_in_the_middle_of_another_call(queue: MemoryStorage, what: str) -> None:
+    """A signal handler that does so gets an error, and nothing was closed: neither lock nor tasks hang."""
+    worker = queue.register_worker("worker")
+    closing = queue.close if what == "queue" else worker.close
+    with pytest.raises(StorageError, match="signal handler"):
+        queue._connection.call(closing)
+    queue.push(1)
+    assert next(queue.poll(worker)) is not None
+    closing()
+    assert queue.queue
 
 
 def test_destroy(make_queue: MakeQueue, private_directory: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from ipcq.backends.memory.layout import (
     LOCK_AWAITED,
     LOCK_OWNER,
     OP,
+    P_BOOT,
     P_PID,
+    P_PIDNS,
     P_START,
     SEAT_WORDS,
     SEATS,
 )
+from ipcq.backends.memory.liveness import own_identity
 from ipcq.backends.memory.lockfile import SEAT, LockFile, open_lock_file
 from ipcq.backends.memory.lockword import LockWord
 from ipcq.backends.memory.wordguard import WordGuard
@@ -79,7 +83,7 @@ def test_who_sleeps_is_announced_until_the_release() -> None:
     seen = word.announce()
     assert seen == word.look() == 1 << 32 | LOCK_AWAITED | ME
     assert word.announce() == seen
-    assert word.sleep(seen, 1000)
+    word.sleep(seen, 1000)
     word.release(ME)
     assert not word.look() & LOCK_AWAITED
     assert word.take(OTHER, LOCK_AWAITED)
@@ -194,6 +198,36 @@ def test_a_seat_of_the_same_pid_but_another_start_is_free(bench: Bench) -> None:
     bench.words[SEATS_AT + P_START] = 1
     bench.guard.run(int)
     assert bench.lock.seat == ME
+
+
+@compiled
+def test_a_process_sits_where_it_sat_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have had the lock there when it called exec: as it lives, nobody else can free it."""
+    at = SEATS_AT + (OTHER - 1) * SEAT_WORDS
+    bench.words[at + P_PID], bench.words[at + P_PIDNS], *_ = own_identity()
+    *_, bench.words[at + P_START], bench.words[at + P_BOOT] = own_identity()
+    bench.words[LOCK] = 1 << 32 | OTHER
+    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.1)
+    assert bench.guard.run(int) == 0
+    assert bench.lock.seat == OTHER
+
+
+@compiled
+def test_signals_do_not_keep_a_waiter_from_looking_at_the_owner(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profiler's timer may end every sleep before its time is over."""
+    bench.guard.run(int)
+    _die_inside(bench)
+    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.5)
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+    try:
+        assert bench.guard.run(int) == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert bench.rebuilt == 1
 
 
 @compiled
