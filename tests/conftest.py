@@ -45,26 +45,33 @@ def pytest_report_header() -> str:
     return f"ipcq: {f'uncompiled ({WHY_NOT})' if WHY_NOT else 'compiled'}"
 
 
+def pytest_collection_finish() -> None:
+    """Set aside what the tests themselves are: collecting cycles then costs a hundredth of it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A namespace of this test's own; checks that no process, thread or descriptor outlives it."""
+    """A namespace of this test's own; checks that no process, thread or descriptor outlives it.
+
+    A mapped file is a descriptor, too: ``mmap`` keeps one of its own. Files go with the directory.
+    """
     base = _SHM if os.access(_SHM, os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="ipcq-test-", dir=base))
     monkeypatch.setenv("IPCQ_DIR", str(directory))
-    threads, descriptors = set(threading.enumerate()), _descriptors()
+    pids, threads, descriptors = _pids(), set(threading.enumerate()), _descriptors()
     try:
         yield directory
         request.node.funcargs.clear()  # or pytest keeps queues, and what they map, for longer than we look
-        leaks = [
-            *_lasting(lambda: _processes(directory)),
-            *_lasting(lambda: _threads(threads)),
-        ]
+        leaks = _lasting(lambda: _processes(pids, directory))
+        leaks += _lasting(lambda: _threads(threads))
         _stop_multiprocessing_servers()
         leaks += _lasting(lambda: _descriptors() - descriptors)
     finally:
-        _kill(_processes(directory))
+        _kill(_processes(pids, directory))
         shutil.rmtree(directory)
-    assert not leaks, f"outlived the test: {', '.join(map(str, leaks))}"
+    assert not leaks, f"outlived the test: {', '.join(leaks)}"
 
 
 @pytest.fixture
@@ -98,8 +105,8 @@ def queue(make_queue: MakeQueue) -> MemoryStorage:
 # --- what is left of a test -------------------------------------------------------------------
 
 
-def _lasting(leaks: Callable[[], set[Any]]) -> set[Any]:
-    """What ``leaks`` still finds after a moment of grace, and after cycles were collected.
+def _lasting(leaks: Callable[[], set[Any]]) -> list[str]:
+    """What ``leaks`` still finds after a moment of grace, and after cycles were collected, as it is now.
 
     An exception that a test caught may hold its frame, and with it a handle, in a cycle.
     """
@@ -109,7 +116,7 @@ def _lasting(leaks: Callable[[], set[Any]]) -> set[Any]:
         gc.collect()
         time.sleep(0.01)
         found = leaks()
-    return found
+    return [str(leak) for leak in found]
 
 
 def _descriptors() -> set[tuple[int, str]]:
@@ -139,38 +146,32 @@ class _Process(int):
     __str__ = __repr__
 
 
-def _processes(directory: Path) -> set[_Process]:
+def _processes(before: set[int], directory: Path) -> set[_Process]:
     """Children of this process, and orphans of the test: they have its directory in their environment.
 
+    Only what was not there ``before`` is looked at: this runs after each single test.
     multiprocessing's two servers are no leak: they are made to be reused, and stopped below.
     """
-    servers = _server_pids()
     mark = f"IPCQ_DIR={directory}\0"
-    found = set()
-    for pid in _own_pids() - servers - {os.getpid()}:
-        if _parent(pid) == os.getpid() or mark in _read(pid, "environ"):
-            found.add(_Process(pid))
-    return found
+    return {
+        _Process(pid)
+        for pid in _pids() - before - _server_pids()
+        if _parent(pid) == os.getpid() or mark in _read(pid, "environ")
+    }
 
 
-def _own_pids() -> set[int]:
+def _pids() -> set[int]:
+    """All processes; only children where /proc is missing."""
     if not os.path.isdir("/proc/self"):
         import psutil
 
         return {child.pid for child in psutil.Process().children()}
-    found = set()
-    for entry in os.scandir("/proc"):
-        try:
-            if entry.name.isdecimal() and entry.stat().st_uid == os.getuid():
-                found.add(int(entry.name))
-        except FileNotFoundError:
-            pass
-    return found
+    return {int(name) for name in os.listdir("/proc") if name.isdecimal()}
 
 
 def _parent(pid: int) -> int:
     if sys.platform != "linux":
-        return os.getpid()  # children are all that `_own_pids` finds there
+        return os.getpid()  # children are all that `_pids` finds there
     stat = _read(pid, "stat").rpartition(")")[2].split()
     return int(stat[1]) if stat else 0
 
