@@ -161,10 +161,11 @@ class Rebuild:
             row = self.core.row(index)
             if w[row + P_STATE] == PART_ACTIVE:
                 w[PART_HIGH] = max(w[PART_HIGH], index + 1)
-                self._zero(row + P_INBOX, row + P_DONE + 1)
-                self._zero(row + P_OWNED, row + P_OWNED + 2)
             elif w[row + P_STATE] != PART_FREE:
                 w[row + P_STATE] = PART_FREE
+            # Of those not in use as well: their processes may live, and not know it yet.
+            self._zero(row + P_INBOX, row + P_DONE + 1)
+            self._zero(row + P_OWNED, row + P_OWNED + 2)
 
     def _zero(self, start: int, end: int) -> None:
         for at in range(start, end):

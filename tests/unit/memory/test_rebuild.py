@@ -17,6 +17,7 @@ from ipcq.backends.memory.layout import (
     META_WORDS,
     P_ASLEEP,
     P_GEN,
+    P_INBOX,
     P_OWNED,
     P_STATE,
     P_WAKE,
@@ -120,6 +121,19 @@ def test_tasks_of_a_row_that_is_not_in_use_go_back() -> None:
     assert held
     assert {sim.word(slot) & 0xF for slot in held} == {ST_PENDING}
     assert not sim.is_active(OTHER)
+
+
+def test_a_row_that_is_not_in_use_keeps_no_list() -> None:
+    """Its process may live and use it once more: garbage there must not stop the next operation."""
+    sim = busy()
+    row = sim.core.row(OTHER)
+    sim.plain[row + P_STATE] = 77
+    for at in (P_OWNED, P_OWNED + 1, P_INBOX, P_INBOX + 1):
+        sim.plain[row + at] = 1 << 40
+    _check(sim)
+    assert sim.take(OTHER)
+    sim.rebuild()
+    assert audit(sim.unwatched) == []
 
 
 @pytest.mark.parametrize("at", [FRESH, PART_HIGH])
