@@ -20,7 +20,7 @@ cdef class Accept:
     cpdef uint64_t push(self, const unsigned char[::1] data, uint64_t count, uint64_t index, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(stage=uint64_t[::1], length=uint64_t, desc=uint64_t, place=int64_t, slot=uint64_t, m=uint64_t)
     cdef uint64_t _push_one(self, const unsigned char[::1] data, uint64_t s, uint64_t index, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
-    @cython.locals(w=word_t[::1], desc=uint64_t, size=uint64_t)
+    @cython.locals(w=word_t[::1], blocks=uint64_t, committed=uint64_t, most=uint64_t, desc=uint64_t, size=uint64_t)
     cdef uint64_t _payload_area(self, uint64_t length) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     cdef int _return_area(self, uint64_t desc) except -1 nogil
     @cython.locals(w=word_t[::1], place=int64_t)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .core import Core
 from .layout import (
+    ARENA_COMMITTED,
     CROWDED,
     D_ARENA,
     D_BLOB,
@@ -143,19 +144,25 @@ class Accept:
         return OK
 
     def _payload_area(self, length: int) -> int:
-        """A descriptor of an area in the payloads' part of the arena; NEED_ARENA or NO_BYTES."""
+        """A descriptor of an area in the payloads' part of the arena; NEED_ARENA or NO_BYTES.
+
+        Of what is committed they leave the results' share as well, not only of the whole: on a file
+        system that is full nothing more is committed.
+        """
         w = self.w
-        desc = 0
-        if w[PAYLOAD_BLOCKS] < self.payload_blocks:
+        blocks = self.core.arena.blocks
+        committed = min(w[ARENA_COMMITTED], blocks)
+        most = committed * self.payload_blocks // blocks
+        if w[PAYLOAD_BLOCKS] < most:
             desc = self.core.area(length)
             if not desc:
                 return NEED_ARENA
             size = 1 << (desc >> 2 & 63)
-            if w[PAYLOAD_BLOCKS] + size <= self.payload_blocks:
+            if w[PAYLOAD_BLOCKS] + size <= most:
                 w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] + size
                 return desc
             self.core.arena.give(desc >> 8 & 0xFFFFFF, desc >> 2 & 63)
-        return NO_BYTES
+        return NEED_ARENA if committed < blocks else NO_BYTES
 
     def _return_area(self, desc: int) -> None:
         self.w[PAYLOAD_BLOCKS] = self.w[PAYLOAD_BLOCKS] - (1 << (desc >> 2 & 63))

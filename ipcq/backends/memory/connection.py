@@ -160,6 +160,8 @@ class Connection:
     def _grow_slots(self) -> None:
         start = self.words[SLOTS_COMMITTED]
         if start < self.core.capacity:
+            if not self.words[ARENA_COMMITTED]:
+                self._grow_arena()  # the results' first; tasks alone could fill the file system
             self.words[SLOTS_COMMITTED] = start + self.segment.commit_slots(start)
 
     def grow_arena(self) -> bool:

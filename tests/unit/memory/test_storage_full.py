@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipcq import ErrorInfo, MemoryStorage, QueueFull, Status, TaskSinkError
+from ipcq.backends.memory import segment
+from ipcq.backends.memory.layout import META_WORDS, SLOT_CHUNK
 
 from .acting import error_of, pattern, total, until, work, worker
 
@@ -286,3 +292,87 @@ def test_results_that_nobody_fetches(make_queue: MakeQueue, monkeypatch: pytest.
     for task in queue.list_tasks().items:
         result = queue.wait(task.id, 10)
         assert result.value == bytes(60_000) or error_of(result).type == "NoRoom"
+
+
+# --- a file system that is full -------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(private_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Queues lie in a file system of 8 MiB, which tasks can fill."""
+    path = private_directory / "disk"
+    path.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(path)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system needs root")
+    monkeypatch.setenv("IPCQ_DIR", str(path))
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.parametrize("payload", [10, 3000])
+@pytest.mark.usefixtures("full_disk")
+def test_workers_finish_though_tasks_filled_the_file_system(payload: int) -> None:
+    """Places or payloads leave no page: results lie in what was committed before them."""
+    with MemoryStorage("full", codec="raw") as queue:
+        with pytest.raises(QueueFull, match="shared memory exhausted"):
+            while True:
+                queue.push_bulk([bytes(payload)] * 100, block=False)
+        begin = time.monotonic()
+        with worker(queue) as hands:
+            tasks = hands.take_many(1)
+            for size in (57, 3000, 20_000, 60_000):
+                hands.lease.finish(tasks[-1], pattern(size))
+                tasks += hands.take_many(1)
+            info = ErrorInfo("E", "m" * 20_000)
+            hands.lease.fail(tasks[-1], info)
+        assert time.monotonic() - begin < 1
+        for task, size in zip(tasks, (57, 3000, 20_000, 60_000), strict=False):
+            assert bytes(queue.wait(task.id, 10).value or b"") == pattern(size)
+        assert queue.wait(tasks[-1].id, 10).error == info
+
+
+def test_the_results_share_is_committed_before_the_first_place(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no page for it, no task is accepted."""
+    queue = make_queue()
+    sizes = []
+    allocate = segment.allocate
+
+    def record(fd: int, start: int, size: int) -> None:
+        sizes.append(size)
+        allocate(fd, start, size)
+
+    with monkeypatch.context() as full:
+        full.setattr(segment, "allocate", _refuse)
+        with pytest.raises(QueueFull, match="exhausted"):
+            queue.push(1)
+    assert total(queue) == 0
+    monkeypatch.setattr(segment, "allocate", record)
+    queue.push(1)
+    assert sizes == [MIB, SLOT_CHUNK * META_WORDS * 8]
+
+
+def test_payloads_leave_the_results_share_of_what_is_committed(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine tenths of what there is; then more must be committed, and is, where there is more."""
+    queue = make_queue(codec="raw", arena_bytes=2 * MIB)
+    queue.push(b"")
+    allocate = segment.allocate
+    monkeypatch.setattr(segment, "allocate", _refuse)
+    with pytest.raises(QueueFull, match="exhausted"):
+        for _ in range(17):
+            queue.push(bytes(60_000), block=False)
+    assert total(queue) == 1 + 14
+    monkeypatch.setattr(segment, "allocate", allocate)
+    assert _fill(queue, bytes(60_000)) == 14
+
+
+def _refuse(fd: int, start: int, size: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
