@@ -27,9 +27,9 @@ class Pace:
         self._gap = _FAST
 
     def came(self, count: int) -> None:
-        """Note that a look found ``count`` results."""
+        """Note that a look found ``count`` results; after a handful there may be more at once."""
         now = self._clock()
-        self._gap = (now - self._last) / count if count else _FAST
+        self._gap = (now - self._last) / count if 0 < count < _HANDFUL else _FAST
         self._last = now
 
     def hold(self, awaited: int) -> None:
