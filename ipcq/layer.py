@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from .errors import Abort, LeaseLost, QueueClosed, StorageError
@@ -30,12 +29,15 @@ def compose(layers: Iterable[Layer], innermost: CallNext) -> CallNext:
     """One callable out of all, the first layer outermost."""
     chain = innermost
     for layer in reversed(list(layers)):
-        chain = partial(_inside, layer, chain)
+        chain = _around(layer, chain)
     return chain
 
 
-def _inside(layer: Layer, call_next: CallNext, task: Task[Any], context: Any) -> Any:
-    return layer(task, context, call_next)
+def _around(layer: Layer, call_next: CallNext) -> CallNext:
+    def run(task: Task[Any], context: Any) -> Any:
+        return layer(task, context, call_next)
+
+    return run
 
 
 def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
@@ -47,35 +49,33 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
     Args:
         context: its attribute ``lease`` is the `WorkerLease` that has the task.
     """
-    store = _run(task, context, call_next)
-    try:
-        store()
-    except LeaseLost as lost:
-        log.info("task %s: %s", task.id, lost)
-    except (QueueClosed, StorageError):
-        raise  # there is no queue to tell it to
-    except Exception as error:  # the value has no encoded form, or no room
-        _fail(task, context.lease, error)
-
-
-def _run(task: Task[Any], context: Any, call_next: CallNext) -> Callable[[], object]:
-    """Run the task; return what is to be stored, so that no error of the one is taken for the other's."""
     lease = context.lease
     try:
-        _ = task.args
-    except Exception as error:
-        return partial(lease.fail, task, ErrorInfo.from_exception(error), final=True)
-    try:
-        value = call_next(task, context)
-    except ForcedStop:
-        return partial(lease.give_back, task)
-    except BaseException as error:  # SystemExit too: a task must not end its worker
-        return partial(lease.fail, task, ErrorInfo.from_exception(error), final=isinstance(error, Abort))
-    return partial(lease.finish, task, value)
-
-
-def _fail(task: Task[Any], lease: Any, error: Exception) -> None:
-    try:
-        lease.fail(task, ErrorInfo.from_exception(error))
+        try:
+            _ = task.args
+        except Exception as error:
+            _fail(lease, task, error, final=True)
+            return
+        try:
+            value = call_next(task, context)
+        except ForcedStop:
+            lease.give_back(task)
+        except BaseException as error:  # SystemExit too: a task must not end its worker
+            _fail(lease, task, error, final=isinstance(error, Abort))
+        else:
+            _finish(lease, task, value)
     except LeaseLost as lost:
         log.info("task %s: %s", task.id, lost)
+
+
+def _finish(lease: Any, task: Task[Any], value: Any) -> None:
+    try:
+        lease.finish(task, value)
+    except (LeaseLost, QueueClosed, StorageError):
+        raise  # there is no task, or no queue, to tell it to
+    except Exception as error:  # the value has no encoded form, or no room
+        _fail(lease, task, error)
+
+
+def _fail(lease: Any, task: Task[Any], error: BaseException, *, final: bool = False) -> None:
+    lease.fail(task, ErrorInfo.from_exception(error), final=final)

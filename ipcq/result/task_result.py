@@ -15,7 +15,7 @@ __all__ = ["TaskResult"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskResult(Generic[T]):
     """The outcome of one task: a value when DONE, an error when KILLED.
 

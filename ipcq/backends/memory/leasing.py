@@ -119,21 +119,14 @@ class MemoryLease:
         """The common case in one hold of the lock, with the start of the task held next, if any."""
         connection = self.connection
         lease, stream = self._lease_of(task), self.stream
+        following = stream.next_held() if stream is not None else None
         with connection.turn:
-            following = stream.held[0] if stream is not None and stream.held and not stream.ahead else None
-            code, started = connection.run(
-                _end_and_start,
-                connection,
-                self,
-                lease,
-                memoryview(data),
-                len(data),
-                microseconds(),
-                following,
-            )
-            if following is not None and stream is not None and code == OK:
-                stream.held.popleft()
-                stream.ahead = following if started == OK else None
+            code, started = connection.run(_end_and_start, connection, self, lease, data, following)
+        if following is not None and stream is not None:
+            if started == OK:
+                stream.ahead.append(following)
+            elif code != OK:
+                stream.held.appendleft(following)
         if code == LOST:
             raise self._lost(task)
         return bool(code == OK)
@@ -273,13 +266,11 @@ def _end_and_start(
     connection: Connection,
     worker: MemoryLease,
     lease: Lease,
-    data: memoryview,
-    size: int,
-    now: int,
+    data: bytes,
     following: tuple[int, int, int] | None,
 ) -> tuple[int, int]:
     """With the lock: RUNNING -> DONE for one task, QUEUED -> RUNNING for the one that is next."""
-    index = worker.me.index
+    index, now = worker.me.index, microseconds()
     code = connection.finish.end(
         lease.slot,
         lease.generation,
@@ -288,7 +279,7 @@ def _end_and_start(
         ST_DONE,
         worker.codecs.mark | KIND_VALUE,
         data,
-        size,
+        len(data),
         0,
         now,
     )
@@ -303,7 +294,7 @@ class MemoryStream:
 
     Attributes:
         held: slot, generation and epoch of tasks that are QUEUED for us.
-        ahead: one that is RUNNING already: started in the same step that ended the one before.
+        ahead: one at the most, RUNNING already: started in the step that ended the one before.
     """
 
     def __init__(self, lease: MemoryLease, prefetch: int, *, owned: bool) -> None:
@@ -317,7 +308,7 @@ class MemoryStream:
         self._prefetch = min(prefetch, MOST_TAKEN)
         self._owned = owned
         self.held: deque[tuple[int, int, int]] = deque()
-        self.ahead: tuple[int, int, int] | None = None
+        self.ahead: deque[tuple[int, int, int]] = deque()
         self._kept: deque[Task[Any]] = deque()
         lease.stream = self
         self._woken = False
@@ -335,14 +326,17 @@ class MemoryStream:
             raise StopIteration
         if self._kept:
             return self._kept.popleft()
-        while self.ahead is not None or self.held:
-            with self._connection.turn:  # threads may share a stream
-                ahead, self.ahead = self.ahead, None
-                following = self.held.popleft() if ahead is None and self.held else None
-            task = self._read(ahead[0], ahead[2]) if ahead else self._start(*following) if following else None
+        while True:
+            started = bool(self.ahead)
+            try:
+                slot, gen, epoch = (self.ahead if started else self.held).popleft()
+            except IndexError:  # none, or another thread that shares this stream has it
+                if not started:
+                    return self._take()
+                continue
+            task = self._read(slot, epoch) if started else self._start(slot, gen, epoch)
             if task is not None:
                 return task
-        return self._take()
 
     def __aiter__(self) -> MemoryStream:
         return self
@@ -378,18 +372,26 @@ class MemoryStream:
         self._closed = True
         if self._lease.stream is self:
             self._lease.stream = None
-        if self.ahead is not None:
-            self.held.append(self.ahead)
         try:
             self._return_kept()
+            while self.ahead:
+                self._lease._return(*self.ahead.pop())
             while self.held:
                 self._lease._return(*self.held.pop())
         except QueueClosed:
-            self.held.clear()  # it went with the queue, or is another process's
+            self.held.clear()  # they went with the queue, or are another process's
+            self.ahead.clear()
         if self._owned:
             self._lease.close()
 
     # --- taking ---------------------------------------------------------------------------------
+
+    def next_held(self) -> tuple[int, int, int] | None:
+        """The one to start next, taken out; None where there is none, or one was started already."""
+        try:
+            return None if self.ahead else self.held.popleft()
+        except IndexError:
+            return None
 
     def _start(self, slot: int, gen: int, epoch: int) -> Task[Any] | None:
         """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
@@ -439,14 +441,9 @@ class MemoryStream:
 
     def _read(self, number: int, epoch: int) -> Task[Any] | None:
         """The task in a slot that is ours; None if it was taken away before it was read."""
-        reader = self._reader
-        slot = reader.slot(number)
         lease = self._lease
-        payload = reader.payload(slot)
-        task = reader.running(slot, payload, lease.worker_id)
-        if not reader.unchanged(slot) or task.lease is None or task.lease.epoch != epoch:
-            return None
-        if payload is None:
+        task = self._reader.held(number, epoch, lease.worker_id)
+        if task is not None and task.payload is None:
             lease.fail(task, ErrorInfo.from_exception(_unreadable(task)), final=True)
             return None
         return task

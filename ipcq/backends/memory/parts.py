@@ -167,11 +167,13 @@ class Slot(NamedTuple):
         number: which one.
         word: its state word.
         meta: its metadata words, those before the inline bytes.
+        raw: all its metadata as bytes, the inline ones too.
     """
 
     number: int
     word: int
-    meta: list[int]
+    meta: tuple[int, ...]
+    raw: bytes
 
     @property
     def id(self) -> TaskId:

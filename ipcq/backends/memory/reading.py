@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any
 
 from ...errors import CodecError, TaskNotFound
@@ -42,6 +43,9 @@ __all__ = ["Reader"]
 # What must be the same for what was read to be one task's, in one run.
 _SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | GEN_MASK << GEN_SHIFT
 _TRIES = 8
+_DONE, _KILLED = Status.DONE, Status.KILLED  # looked up once: an attribute of an Enum is slow
+_META = Struct(f"={M_INLINE}Q")
+_META_BYTES = META_WORDS * 8
 
 
 class Reader:
@@ -63,9 +67,9 @@ class Reader:
 
     def slot_at(self, number: int, word: int) -> Slot:
         """A copy of a slot's metadata beside a state word that was read before."""
-        words = self._words
-        at = self._meta_at + number * META_WORDS
-        return Slot(number, word, words[at : at + M_INLINE].tolist())
+        at = self._meta_at * 8 + number * _META_BYTES
+        raw = bytes(self._control[at : at + _META_BYTES])
+        return Slot(number, word, _META.unpack_from(raw), raw)
 
     def unchanged(self, slot: Slot) -> bool:
         """Whether what was read from it since it was copied is that task's."""
@@ -88,8 +92,7 @@ class Reader:
     def _bytes(self, slot: Slot, desc: int, inline: int, most: int, epoch: int) -> bytes | memoryview | None:
         kind = desc & 3
         if kind == D_INLINE:
-            at = (self._meta_at + slot.number * META_WORDS + inline) * 8
-            return bytes(self._control[at : at + min(desc >> 32, most)])
+            return slot.raw[inline * 8 : inline * 8 + min(desc >> 32, most)]
         if kind == D_ARENA:
             at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
             return bytes(self._arena[at : at + (desc >> 32)])
@@ -104,8 +107,15 @@ class Reader:
         lock_by = self.worker_name(owner(slot.word)) if owner(slot.word) else None
         return task_of(slot, self.queue, self.codecs, self.payload(slot), lock_by)
 
-    def running(self, slot: Slot, payload: bytes | memoryview | None, worker_id: str) -> Task[Any]:
-        """The task in a slot that worker ``worker_id`` has."""
+    def held(self, number: int, epoch: int, worker_id: str) -> Task[Any] | None:
+        """The task that worker ``worker_id`` got with this epoch; None if it was taken away since.
+
+        Its payload is None where there is none any more.
+        """
+        slot = self.slot(number)
+        payload = self.payload(slot)
+        if slot.meta[M_EPOCH] != epoch or not owner(slot.word) or not self.unchanged(slot):
+            return None
         return HeldTask(slot, self.queue, self.codecs, payload, worker_id)
 
     def worker_name(self, row: int) -> str | None:
@@ -136,23 +146,21 @@ class Reader:
 
     # --- results --------------------------------------------------------------------------------
 
-    def result(self, slot: Slot) -> TaskResult[Any]:
+    def result(self, slot: Slot, task_id: TaskId) -> TaskResult[Any]:
         """The outcome in a finished slot; void unless `settle` agrees afterwards."""
-        task_id, kind = slot.id, slot.meta[M_KIND]
+        kind = slot.meta[M_KIND]
         data = self.result_bytes(slot) if slot.meta[M_RESULT] else b""
         if slot.word & STATUS_MASK != ST_DONE:
-            return TaskResult(task_id, Status.KILLED, None, error_of(kind, slot.word, data))
+            return TaskResult(task_id, _KILLED, None, error_of(kind, slot.word, data))
         if kind & 0xFF != KIND_VALUE or data is None:
             lost = ErrorInfo("ResultLost", "the result was stored, and is not there any more")
-            return TaskResult(task_id, Status.DONE, None, lost)
-        try:
-            return TaskResult(task_id, Status.DONE, self._decode(kind >> 32, data), None)
-        except CodecError as error:
-            return TaskResult(task_id, Status.DONE, None, ErrorInfo.from_exception(error))
-
-    def _decode(self, mark: int, data: bytes | memoryview) -> Any:
+            return TaskResult(task_id, _DONE, None, lost)
         codecs = self.codecs
-        return (codecs.own if mark << 32 == codecs.mark else codecs.find(mark)).decode(data)
+        try:
+            codec = codecs.own if kind ^ codecs.mark == KIND_VALUE else codecs.find(kind >> 32)
+            return TaskResult(task_id, _DONE, codec.decode(data), None)
+        except CodecError as error:
+            return TaskResult(task_id, _DONE, None, ErrorInfo.from_exception(error))
 
 
 def not_found(queue: str, task_id: int) -> TaskNotFound:

@@ -33,7 +33,6 @@ from .layout import (
 )
 from .pace import Pace
 from .participant import TICK, Participant, housekeep
-from .parts import Slot
 from .reading import Reader, not_found
 from .slots import finished
 
@@ -276,26 +275,28 @@ class Inbox:
     def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
         connection, reader = self.connection, self.reader
         slots = [reader.slot_at(number, word) for number, word in places]
+        ids = [slot.id for slot in slots]
         with self._mutex:
-            self._fresh.difference_update([slot.id for slot in slots])
-            asked = [self._is_asked(slot.id) for slot in slots]
-        read: list[tuple[Slot, TaskResult[Any] | None]] = [
-            (slot, reader.result(slot) if wanted else None) for slot, wanted in zip(slots, asked, strict=True)
+            self._fresh.difference_update(ids)
+            asked = [self._is_asked(task_id) for task_id in ids]
+        results = [
+            reader.result(slot, task_id) if wanted else None
+            for slot, task_id, wanted in zip(slots, ids, asked, strict=True)
         ]
         with connection.turn:
             stage, out = connection.stage, connection.out
-            for n, (slot, result) in enumerate(read):
-                stage[3 * n] = slot.number
-                stage[3 * n + 1] = slot.word
-                stage[3 * n + 2] = result is not None
-            connection.run(connection.collect.settle, len(read))
-            settled = [out[n] == OK for n in range(len(read))]
-        came = [
-            result for (_, result), fine in zip(read, settled, strict=True) if result is not None and fine
-        ]
+            at = 0
+            for (number, word), wanted in zip(places, asked, strict=True):
+                stage[at] = number
+                stage[at + 1] = word
+                stage[at + 2] = wanted
+                at += 3
+            connection.run(connection.collect.settle, len(places))
+            settled = out[: len(places)].tolist()
         with self._mutex:
-            for result in came:
-                self._hand_out(result.task_id, result)
+            for task_id, result, code in zip(ids, results, settled, strict=True):
+                if result is not None and code == OK:
+                    self._hand_out(task_id, result)
             self._changed.notify_all()  # those who wait while another pulls
 
     def _hand_out(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
