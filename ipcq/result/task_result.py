@@ -15,7 +15,7 @@ __all__ = ["TaskResult"]
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class TaskResult(Generic[T]):
     """The outcome of one task: a value when DONE, an error when KILLED.
 
@@ -31,6 +31,14 @@ class TaskResult(Generic[T]):
     value: T | None = None
     error: ErrorInfo | None = None
 
+    def __init__(
+        self, task_id: TaskId, status: Status, value: T | None = None, error: ErrorInfo | None = None
+    ) -> None:
+        _set_task_id(self, task_id)  # past the frozen __setattr__, at half of the usual cost
+        _set_status(self, status)
+        _set_value(self, value)
+        _set_error(self, error)
+
     def unwrap(self) -> T:
         """Return the value.
 
@@ -41,3 +49,8 @@ class TaskResult(Generic[T]):
         if self.error is None:
             return self.value  # type: ignore[return-value]
         raise TaskFailed(f"task {self.task_id} was {self.status.name}: {self.error}") from self.error.cause()
+
+
+_set_task_id, _set_status, _set_value, _set_error = (
+    TaskResult.__dict__[name].__set__ for name in TaskResult.__slots__
+)

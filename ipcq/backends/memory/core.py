@@ -239,7 +239,7 @@ class Core:
         block = self.arena.take(order)
         return D_ARENA | order << 2 | (block - 1) << 8 | length << 32 if block else 0
 
-    def copy_in(self, desc: int, data: memoryview, start: int, inline_at: int) -> None:
+    def copy_in(self, desc: int, data: bytes | memoryview, start: int, inline_at: int) -> None:
         """Copy the bytes of a payload to where ``desc`` says; ``inline_at`` is a word index."""
         length = desc >> 32
         if desc & 3 == D_ARENA:

@@ -108,7 +108,7 @@ class Finish:
         index: int,
         status: int,
         kind: int,
-        data: memoryview,
+        data: bytes | memoryview,
         length: int,
         run_at: int,
         now: int,
@@ -134,7 +134,7 @@ class Finish:
         return code
 
     def _end(
-        self, slot: int, status: int, kind: int, data: memoryview, length: int, run_at: int, now: int
+        self, slot: int, status: int, kind: int, data: bytes | memoryview, length: int, run_at: int, now: int
     ) -> int:
         w = self.w
         m = self.core.meta_at + slot * META_WORDS

@@ -31,7 +31,7 @@ def lowest_bit(word: int) -> int:
     return (word & -word).bit_length() - 1
 
 
-def copy_bytes(target: memoryview, at: int, source: memoryview, start: int, length: int) -> None:
+def copy_bytes(target: memoryview, at: int, source: bytes | memoryview, start: int, length: int) -> None:
     """Copy ``length`` bytes; ValueError or IndexError where they are not in both."""
     target[at : at + length] = source[start : start + length]
 

@@ -6,6 +6,7 @@ import signal
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
+from struct import Struct
 from typing import Any, NamedTuple
 
 from ...codec import Codec
@@ -36,6 +37,7 @@ from .layout import (
     M_EPOCH,
     M_ID_HI,
     M_ID_LO,
+    M_INLINE,
     M_LIMITS,
     M_LOCK_AT,
     M_PARTS,
@@ -67,6 +69,7 @@ HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
 _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
 _STATUSES = tuple(Status)
 _HIGH = 0xFFFF_FFFF << 32
+_META = Struct(f"={M_INLINE}Q")
 
 
 def checksum(codec: str) -> int:
@@ -175,6 +178,11 @@ class Slot(NamedTuple):
     meta: tuple[int, ...]
     raw: bytes
 
+    @classmethod
+    def of(cls, number: int, word: int, raw: bytes) -> Slot:
+        """From its state word and the bytes of its metadata."""
+        return cls(number, word, _META.unpack_from(raw), raw)
+
     @property
     def id(self) -> TaskId:
         """The task's id."""
@@ -223,18 +231,29 @@ def task_of(
 class HeldTask(Task[Any]):
     """A task that a worker runs: most handlers look at its args only, so the rest is read when asked for."""
 
-    __slots__ = ("_codecs", "_slot")
+    __slots__ = ("_codecs", "_raw")
 
     def __init__(
-        self, slot: Slot, queue: str, codecs: Codecs, payload: bytes | memoryview | None, lock_by: str
+        self,
+        lease: Lease,
+        raw: tuple[int, int, bytes],
+        parts: int,
+        queue: str,
+        codecs: Codecs,
+        payload: bytes | memoryview | None,
+        lock_by: str,
     ) -> None:
-        meta, word = slot.meta, slot.word
-        self._slot = slot
+        """
+        Args:
+            raw: the slot's number, its state word, and all its metadata as bytes.
+            parts: its word M_PARTS.
+        """
+        self.lease = lease
+        self._raw = raw
         self._codecs = codecs
         self.queue = queue
         self.lock_by = lock_by
-        self.lease = Lease(slot.number, generation(word), meta[M_EPOCH], owner(word) - 1)
-        if meta[M_PARTS] != codecs.mark:  # metadata behind the payload, or another codec
+        if parts != codecs.mark:  # metadata behind the payload, or another codec
             self._fill(payload)
         else:
             self.payload = payload
@@ -247,7 +266,7 @@ class HeldTask(Task[Any]):
         return object.__getattribute__(self, name)
 
     def _fill(self, payload: bytes | memoryview | None) -> None:
-        whole = task_of(self._slot, self.queue, self._codecs, payload, self.lock_by)
+        whole = task_of(Slot.of(*self._raw), self.queue, self._codecs, payload, self.lock_by)
         for name in _FIELDS:
             try:
                 object.__getattribute__(self, name)

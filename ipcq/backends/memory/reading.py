@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import CodecError, TaskNotFound
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Queue, Task, TaskId
+from ...task import Lease, Queue, Task, TaskId
 from .connection import Connection
 from .layout import (
     BLOCK_BYTES,
@@ -21,13 +21,14 @@ from .layout import (
     INLINE_BYTES,
     KIND_VALUE,
     M_EPOCH,
+    M_ID_HI,
     M_INLINE,
-    M_KIND,
     M_PAYLOAD,
     M_RESULT,
     M_RESULT_INLINE,
     META_WORDS,
     OWNER_MASK,
+    OWNER_SHIFT,
     P_NAME,
     RESULT_INLINE_BYTES,
     ST_DONE,
@@ -44,8 +45,13 @@ __all__ = ["Reader"]
 _SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | GEN_MASK << GEN_SHIFT
 _TRIES = 8
 _DONE, _KILLED = Status.DONE, Status.KILLED  # looked up once: an attribute of an Enum is slow
-_META = Struct(f"={M_INLINE}Q")
 _META_BYTES = META_WORDS * 8
+_GOT = Struct(f"={8 * M_EPOCH}x3Q")  # M_EPOCH, M_PAYLOAD, M_PARTS
+_ID = Struct(f"={8 * M_ID_HI}x2Q")  # M_ID_HI, M_ID_LO
+_GAVE = Struct(f"={8 * M_RESULT}x2Q")  # M_RESULT, M_KIND
+_INLINE = 8 * M_INLINE
+_RESULT_INLINE = 8 * M_RESULT_INLINE
+_new = tuple.__new__  # of a NamedTuple, without looking at its names
 
 
 class Reader:
@@ -63,21 +69,17 @@ class Reader:
 
     def slot(self, number: int) -> Slot:
         """A copy of a slot's words."""
-        return self.slot_at(number, self._words[self._state_at + number])
+        word = self._words[self._state_at + number]
+        return Slot.of(number, word, self._raw(number))
 
-    def slot_at(self, number: int, word: int) -> Slot:
-        """A copy of a slot's metadata beside a state word that was read before."""
+    def _raw(self, number: int) -> bytes:
         at = self._meta_at * 8 + number * _META_BYTES
-        raw = bytes(self._control[at : at + _META_BYTES])
-        return Slot(number, word, _META.unpack_from(raw), raw)
+        return bytes(self._control[at : at + _META_BYTES])
 
     def unchanged(self, slot: Slot) -> bool:
         """Whether what was read from it since it was copied is that task's."""
-        at = self._meta_at + slot.number * META_WORDS
-        return (
-            not (self._words[self._state_at + slot.number] ^ slot.word) & _SAME
-            and self._words[at + M_EPOCH] == slot.meta[M_EPOCH]
-        )
+        word = self._words[self._state_at + slot.number]
+        return not (word ^ slot.word) & _SAME and self._epoch(slot.number) == slot.meta[M_EPOCH]
 
     def payload(self, slot: Slot) -> bytes | memoryview | None:
         """The payload's bytes, the metadata's behind it; None where there is none any more."""
@@ -112,11 +114,23 @@ class Reader:
 
         Its payload is None where there is none any more.
         """
-        slot = self.slot(number)
-        payload = self.payload(slot)
-        if slot.meta[M_EPOCH] != epoch or not owner(slot.word) or not self.unchanged(slot):
+        words, at = self._words, self._state_at + number
+        word = words[at]
+        raw = self._raw(number)
+        found, desc, parts = _GOT.unpack_from(raw)
+        payload: bytes | memoryview | None
+        if desc & 3 == D_INLINE:
+            payload = raw[_INLINE : _INLINE + min(desc >> 32, INLINE_BYTES)]
+        else:
+            payload = self.payload(Slot.of(number, word, raw))
+        held = word & OWNER_MASK
+        if not held or found != epoch or (words[at] ^ word) & _SAME or self._epoch(number) != epoch:
             return None
-        return HeldTask(slot, self.queue, self.codecs, payload, worker_id)
+        lease = _new(Lease, (number, word >> GEN_SHIFT & GEN_MASK, epoch, (held >> OWNER_SHIFT) - 1))
+        return HeldTask(lease, (number, word, raw), parts, self.queue, self.codecs, payload, worker_id)
+
+    def _epoch(self, number: int) -> int:
+        return self._words[self._meta_at + number * META_WORDS + M_EPOCH]
 
     def worker_name(self, row: int) -> str | None:
         """The id of the worker in row ``row`` - 1."""
@@ -146,12 +160,22 @@ class Reader:
 
     # --- results --------------------------------------------------------------------------------
 
-    def result(self, slot: Slot, task_id: TaskId) -> TaskResult[Any]:
+    def look(self, number: int) -> tuple[TaskId, bytes]:
+        """The id in a slot, and all its metadata as bytes."""
+        raw = self._raw(number)
+        hi, lo = _ID.unpack_from(raw)
+        return TaskId(hi << 64 | lo), raw
+
+    def result(self, task_id: TaskId, number: int, word: int, raw: bytes) -> TaskResult[Any]:
         """The outcome in a finished slot; void unless `settle` agrees afterwards."""
-        kind = slot.meta[M_KIND]
-        data = self.result_bytes(slot) if slot.meta[M_RESULT] else b""
-        if slot.word & STATUS_MASK != ST_DONE:
-            return TaskResult(task_id, _KILLED, None, error_of(kind, slot.word, data))
+        desc, kind = _GAVE.unpack_from(raw)
+        data: bytes | memoryview | None
+        if desc & 3 == D_INLINE:
+            data = raw[_RESULT_INLINE : _RESULT_INLINE + min(desc >> 32, RESULT_INLINE_BYTES)]
+        else:
+            data = self.result_bytes(Slot.of(number, word, raw)) if desc else b""
+        if word & STATUS_MASK != ST_DONE:
+            return TaskResult(task_id, _KILLED, None, error_of(kind, word, data))
         if kind & 0xFF != KIND_VALUE or data is None:
             lost = ErrorInfo("ResultLost", "the result was stored, and is not there any more")
             return TaskResult(task_id, _DONE, None, lost)

@@ -274,14 +274,17 @@ class Inbox:
 
     def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
         connection, reader = self.connection, self.reader
-        slots = [reader.slot_at(number, word) for number, word in places]
-        ids = [slot.id for slot in slots]
+        ids, raws = [], []
+        for number, _ in places:
+            task_id, raw = reader.look(number)
+            ids.append(task_id)
+            raws.append(raw)
         with self._mutex:
             self._fresh.difference_update(ids)
             asked = [self._is_asked(task_id) for task_id in ids]
         results = [
-            reader.result(slot, task_id) if wanted else None
-            for slot, task_id, wanted in zip(slots, ids, asked, strict=True)
+            reader.result(task_id, *place, raw) if wanted else None
+            for task_id, place, raw, wanted in zip(ids, places, raws, asked, strict=True)
         ]
         with connection.turn:
             stage, out = connection.stage, connection.out
