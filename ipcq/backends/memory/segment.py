@@ -311,13 +311,15 @@ def _other_lock(directory: str, kind: int) -> str:
     """The two modes do not see each other's lock."""
     if kind == LOCK_WORD and not COMPILED:
         return (
-            f"the queue in {directory} was made by the compiled ipcq; this process runs uncompiled"
-            f" ({WHY_NOT}); compile it here, or run all with IPCQ_PURE=1 and a new queue"
+            f"the queue in {directory} is locked by a word of shared memory, which takes the compiled ipcq;"
+            f" this process runs uncompiled ({WHY_NOT}); run it compiled, or remove the queue with:"
+            " ipcq gc --force"
         )
     if kind == LOCK_FCNTL and COMPILED:
         return (
-            f"the queue in {directory} was made by the uncompiled ipcq; this process runs compiled; set"
-            " IPCQ_PURE=1 here, or remove the queue with: ipcq gc --force"
+            f"the queue in {directory} is locked by a byte lock of the kernel, as the uncompiled ipcq does;"
+            " this process runs compiled; set IPCQ_PURE=1 for it to go on with the queue, or remove the"
+            " queue with: ipcq gc --force"
         )
     return f"the queue in {directory} uses a kind of lock that this ipcq does not have"
 
