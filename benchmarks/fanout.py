@@ -1,94 +1,71 @@
-"""How many tasks a second, each with its own result, against the pools of the standard library?
+"""How many tasks a second, each with its own result?
 
 No-op tasks, two workers, one task and one result each: ``push_bulk`` and ``wait_for``, with nothing
-put together by the caller; ``multiprocessing.Pool.imap_unordered(chunksize=1)``;
-``ProcessPoolExecutor.map(chunksize=1)``. All are started once, warmed up, and measured in turn,
-several rounds, in one run.
+put together by the caller, beside the pools with ``chunksize=1``. All are started once, warmed up,
+and measured in turn, several rounds, in one run.
 
-    python benchmarks/fanout.py [--rounds 7] [--workers 2] [--prefetch 16]
+    python benchmarks/fanout.py [--rounds N] [--plot FILE.png] [--json FILE.json]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import secrets
-import sys
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from multiprocessing import get_context
-from statistics import median
 
-from ipcq import MemoryStorage, Monitor
+from figures import Bar, Table
+from ipcq import MemoryStorage
+from ipcq.backends.memory import COMPILED
+from measuring import Options, in_turn, main, rate, timed
+from peers import Peer, opened
+from tasks import same, through, working
 
-BARS = {"Pool.imap_unordered": 1.0, "ProcessPoolExecutor.map": 5.0}
-
-
-def same(number: int) -> int:
-    return number
-
-
-def through_ipcq(queue: MemoryStorage, count: int) -> Iterable[int]:
-    for result in queue.wait_for(queue.push_bulk(range(count))):
-        yield result.unwrap()
+WORKERS = 2
+Way = Callable[[range], Iterable[int]]
 
 
-def rate(run: Callable[[int], Iterable[int]], count: int) -> float:
-    """Tasks a second; every result must have come."""
-    started = time.perf_counter()
-    total = sum(run(count))
-    seconds = time.perf_counter() - started
-    assert total == count * (count - 1) // 2
-    return count / seconds
-
-
-def measure(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Rates of each way, by round."""
-    spawn = get_context("spawn")
+def measure(options: Options) -> Iterator[Table]:
     with ExitStack() as stack:
-        queue = stack.enter_context(MemoryStorage(f"bench-{secrets.token_hex(4)}", ephemeral=True))
-        stack.callback(queue.destroy, force=True)
-        stack.enter_context(Monitor(queue, same, workers=options.workers, prefetch=options.prefetch))
-        pool = stack.enter_context(spawn.Pool(options.workers))
-        executor = stack.enter_context(ProcessPoolExecutor(options.workers, mp_context=spawn))
-        ways: dict[str, tuple[Callable[[int], Iterable[int]], int]] = {
-            "ipcq": (lambda count: through_ipcq(queue, count), 20_000),
-            "Pool.imap_unordered": (lambda count: pool.imap_unordered(same, range(count)), 20_000),
-            "ProcessPoolExecutor.map": (lambda count: executor.map(same, range(count)), 4_000),
+        ways: dict[str, Way] = {
+            "ipcq": of_queue(stack.enter_context(working(same, WORKERS, prefetch=16))),
+            "ipcq, prefetch=1": of_queue(stack.enter_context(working(same, WORKERS))),
         }
-        for run, count in ways.values():
-            rate(run, count // 10)
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(options.rounds):
-            for name, (run, count) in ways.items():
-                rates[name].append(rate(run, count))
-        return rates
-
-
-def report(rates: dict[str, list[float]]) -> None:
-    ours = median(rates["ipcq"])
-    print(f"{'':26}{'tasks/s':>10}{'lowest':>10}{'highest':>10}{'ipcq / it':>12}{'bar':>7}")
-    for name, found in rates.items():
-        ratio = f"{ours / median(found):.2f}" if name in BARS else ""
-        bar = f"{BARS[name]:.1f}" if name in BARS else ""
-        print(f"{name:26}{median(found):10,.0f}{min(found):10,.0f}{max(found):10,.0f}{ratio:>12}{bar:>7}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--prefetch", type=int, default=16)
-    options = parser.parse_args()
-    load = os.getloadavg()[0]
-    print(
-        f"Python {sys.version.split()[0]}, {len(os.sched_getaffinity(0))} CPUs, load {load:.1f} before the"
-        f" start, {options.workers} workers, prefetch {options.prefetch}, {options.rounds} rounds in turn"
+        peers, skipped = opened(stack, WORKERS)
+        ways.update({name: of_peer(peer) for name, peer in peers.items()})
+        ways["bare call, one process"] = lambda numbers: [same(number) for number in numbers]
+        measured = {name: rate(seconds_of(way), options.seconds) for name, way in ways.items()}
+        rows = in_turn(options.rounds, measured)
+    yield Table(
+        f"Fan-out of no-op tasks, {WORKERS} workers",
+        "tasks/s",
+        rows,
+        [
+            Bar(">=", 4 if COMPILED else 1, than="multiprocessing.Pool"),
+            Bar(">=", 20 if COMPILED else 5, than="ProcessPoolExecutor"),
+        ],
+        skipped=skipped,
+        note="ipcq with prefetch=16; the pools with chunksize=1, joblib with batch_size=1.",
     )
-    report(measure(options))
+
+
+def of_queue(queue: MemoryStorage) -> Way:
+    return lambda numbers: through(queue, numbers)
+
+
+def of_peer(peer: Peer) -> Way:
+    return lambda numbers: peer.map(same, numbers)
+
+
+def seconds_of(way: Way) -> Callable[[int], float]:
+    """Seconds for so many tasks; every result must have come."""
+
+    def run(count: int) -> float:
+        totals = []
+        seconds = timed(lambda: totals.append(sum(way(range(count)))))
+        assert totals == [count * (count - 1) // 2]
+        return seconds
+
+    return run
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure)
