@@ -42,9 +42,11 @@ from .layout import (
     M_EPOCH,
     M_KIND,
     M_LIMITS,
+    M_LOCK_AT,
     M_PARTS,
     M_PAYLOAD,
     M_RESULT,
+    M_RUN_AT,
     M_SEQ,
     MAX_ATTEMPTS,
     MAX_DEATHS,
@@ -89,6 +91,7 @@ __all__ = ["Rebuild"]
 OP_REBUILD = 16
 
 SEQ_LIMIT = 1 << 62  # at a million a second, 146,000 years
+TIME_LIMIT = 1 << 62  # microseconds: likewise; what is added to a moment stays a word
 BLOB_LIMIT = 1 << 40  # bytes in one file: the sum over all slots stays a word
 
 
@@ -246,6 +249,7 @@ class Rebuild:
         length = payload >> 2 if payload & 3 == D_BLOB else payload >> 32
         return (
             w[m + M_EPOCH] < SEQ_LIMIT
+            and max(w[m + M_RUN_AT], w[m + M_LOCK_AT], w[m + M_DONE_AT]) < TIME_LIMIT
             and (status == ST_WRITING or w[m + M_SEQ] < SEQ_LIMIT)
             and ((status != ST_DONE and status != ST_KILLED) or w[m + M_DONE_SEQ] < SEQ_LIMIT)
             and self._fits(payload, INLINE_BYTES)
@@ -290,6 +294,8 @@ class Rebuild:
         w[m + M_EPOCH] = 0
         w[m + M_SEQ] = 0
         w[m + M_DONE_SEQ] = 0
+        w[m + M_RUN_AT] = 0
+        w[m + M_LOCK_AT] = 0
         w[m + M_KIND] = KIND_CORRUPT
         w[m + M_DONE_AT] = now
         at = self.core.state_at + slot

@@ -10,10 +10,13 @@ from ipcq.backends.memory.layout import (
     FRESH,
     IDLE,
     KIND_CORRUPT,
+    M_DONE_AT,
     M_EPOCH,
+    M_LOCK_AT,
     M_PARTS,
     M_PAYLOAD,
     M_RESULT,
+    M_RUN_AT,
     META_WORDS,
     P_ASLEEP,
     P_GEN,
@@ -31,7 +34,7 @@ from ipcq.backends.memory.layout import (
     ST_RUNNING,
 )
 from tests.crash.operations import CLIENT, OTHER, WORKER, busy
-from tests.crash.simulation import New, Simulation
+from tests.crash.simulation import SECOND, TTL, New, Simulation
 
 
 def _set(sim: Simulation, slot: int, at: int, value: int) -> None:
@@ -95,6 +98,20 @@ def test_a_task_with_garbage_is_killed(word: int) -> None:
     assert {n: t for n, t in sim.truth().items() if n != number} == {
         n: t for n, t in before.items() if n != number
     }
+
+
+@pytest.mark.parametrize("at", [M_RUN_AT, M_LOCK_AT, M_DONE_AT])
+def test_a_moment_that_no_clock_shows_is_garbage(at: int) -> None:
+    """To it seconds are added, which must not go past the word."""
+    sim = busy()
+    slot = sim.with_status(ST_RUNNING)[0]
+    _set(sim, slot, at, (1 << 64) - 1)
+    _check(sim, corrupt=1)
+    assert _corrupt(sim) == {sim.number(slot)}
+    _check(sim)
+    sim.deliver.unhoard(sim.now + SECOND)
+    sim.collect.expire(sim.now + TTL)
+    assert audit(sim.unwatched) == []
 
 
 def test_an_epoch_that_cannot_grow_is_garbage() -> None:
