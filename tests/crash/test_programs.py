@@ -44,9 +44,9 @@ class Consumer:
         self._number_of: dict[int, int] = {}
 
     def run(self, seconds: float) -> None:
-        """Fetch for so long."""
+        """Fetch for so long, and until a producer has lived long enough to have something accepted."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        while (now := time.monotonic()) < until or (not self.numbers and now < until + PATIENCE):
             self._read()
             self._fetch(0.05)
 
