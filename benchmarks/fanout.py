@@ -20,6 +20,7 @@ from peers import Peer, opened
 from tasks import same, through, working
 
 WORKERS = 2
+CALL = "bare call, one process"
 Way = Callable[[range], Iterable[int]]
 
 
@@ -31,7 +32,7 @@ def measure(options: Options) -> Iterator[Table]:
         }
         peers, skipped = opened(stack, WORKERS)
         ways.update({name: of_peer(peer) for name, peer in peers.items()})
-        ways["bare call, one process"] = lambda numbers: [same(number) for number in numbers]
+        ways[CALL] = lambda numbers: [same(number) for number in numbers]
         measured = {name: rate(seconds_of(way), options.seconds) for name, way in ways.items()}
         rows = in_turn(options.rounds, measured)
     yield Table(
@@ -44,6 +45,7 @@ def measure(options: Options) -> Iterator[Table]:
         ],
         skipped=skipped,
         note="ipcq with prefetch=16; the pools with chunksize=1, joblib with batch_size=1.",
+        floors=[CALL],
     )
 
 
@@ -68,4 +70,4 @@ def seconds_of(way: Way) -> Callable[[int], float]:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure)
+    main(__doc__, measure, rounds=11)

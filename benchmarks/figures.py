@@ -54,6 +54,7 @@ class Table:
         axis: what the rows' ``x`` is; empty where they have none.
         skipped: ways that could not be measured, and why.
         note: a sentence on how to read it.
+        floors: rows that do less than a queue or pool does, so that nothing can be expected to reach them.
     """
 
     title: str
@@ -63,6 +64,12 @@ class Table:
     axis: str = ""
     skipped: Mapping[str, str] | None = None
     note: str = ""
+    floors: Sequence[str] = ()
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether the figures are rates."""
+        return self.unit.endswith("/s")
 
     def row(self, name: str, x: float | None = None) -> Row | None:
         """The row of this name, at this place on the axis."""

@@ -57,4 +57,4 @@ def importing(line: str) -> Callable[[], float]:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure, rounds=21)
+    main(__doc__, measure, rounds=25)

@@ -136,7 +136,7 @@ WAYS: dict[str, Callable[[], Any]] = {
 
 if __name__ == "__main__":
     if sys.argv[1:2] != ["--alone"]:
-        main(__doc__, measure)
+        main(__doc__, measure, rounds=3)
     else:
         try:
             alone(sys.argv[2], int(sys.argv[3]))

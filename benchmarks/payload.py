@@ -40,6 +40,7 @@ def measure(options: Options) -> Iterator[Table]:
                 in_turn(options.rounds, repeated),
                 [Bar("<=", 1.5, than=COPY)] if size > MIB else [],
                 skipped=skipped,
+                floors=[COPY],
             )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-_COLOUR, _OTHERS = "#c0392b", "#7f8c8d"
+_COLOUR, _OTHERS, _FLOORS = "#c0392b", "#7f8c8d", "#d5dbdb"
 _LARGE = 20  # a ratio above this needs a logarithmic scale
 
 
@@ -47,7 +47,7 @@ def _spread(rows: Sequence[Row]) -> list[list[float]]:
 def _bars(table: Table, axes: Axes) -> None:
     rows = table.rows
     medians = [row.median for row in rows]
-    colours = [_COLOUR if row.name.startswith(OURS) else _OTHERS for row in rows]
+    colours = [_colour(table, row) for row in rows]
     axes.barh(
         [row.name for row in rows], medians, xerr=_spread(rows), color=colours, ecolor="black", capsize=3
     )
@@ -65,6 +65,12 @@ def _bars(table: Table, axes: Axes) -> None:
             va="center",
         )
     axes.margins(x=0.12)
+
+
+def _colour(table: Table, row: Row) -> str:
+    if row.name in table.floors:
+        return _FLOORS
+    return _COLOUR if row.name.startswith(OURS) else _OTHERS
 
 
 def _lines(table: Table, axes: Axes) -> None:

@@ -94,4 +94,4 @@ class Listener:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure, rounds=11)
+    main(__doc__, measure, rounds=15)

@@ -25,6 +25,7 @@ from tasks import same, working
 
 LEAST = 20  # trips in one measurement
 PIPE = "multiprocessing.Pipe, ping-pong"
+RAW = "raw pipes, ping-pong"
 Trip = Callable[[], object]
 
 
@@ -34,7 +35,7 @@ def measure(options: Options) -> Iterator[Table]:
         peers, skipped = opened(stack, 1)
         ways.update({name: of_peer(peer) for name, peer in peers.items()})
         ways[PIPE] = stack.enter_context(connected())
-        ways["raw pipes, ping-pong"] = stack.enter_context(piped())
+        ways[RAW] = stack.enter_context(piped())
         for trip in ways.values():
             trips(trip, options.seconds / 2)
         middle: dict[str, list[float]] = {name: [] for name in ways}
@@ -45,8 +46,11 @@ def measure(options: Options) -> Iterator[Table]:
                 middle[name].append(median(found))
                 slow[name].append(quantiles(found, n=100)[98])
     bars = [Bar("<=", 0.1, than="ProcessPoolExecutor"), Bar("<=", 2, than=PIPE)]
-    yield Table("Round trip of a no-op task, one worker", "µs", _rows(middle), bars, skipped=skipped)
-    yield Table("The slowest of a hundred round trips", "µs", _rows(slow))
+    floors = [PIPE, RAW]
+    yield Table(
+        "Round trip of a no-op task, one worker", "µs", _rows(middle), bars, skipped=skipped, floors=floors
+    )
+    yield Table("The slowest of a hundred round trips", "µs", _rows(slow), floors=floors)
 
 
 def _rows(found: dict[str, list[float]]) -> list[Row]:
@@ -129,4 +133,4 @@ def write_back(read: int, write: int, other: int) -> None:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure)
+    main(__doc__, measure, rounds=9)

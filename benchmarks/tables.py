@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from figures import OURS, Bar, Row, Table
 
-__all__ = ["holds", "text", "verdict"]
+__all__ = ["number", "ratio", "reached", "sentence", "text"]
 
 
 def text(table: Table) -> str:
@@ -14,24 +14,35 @@ def text(table: Table) -> str:
         parts.append(table.note)
     if table.skipped:
         parts.append("Skipped: " + "; ".join(f"{name} ({why})" for name, why in table.skipped.items()) + ".")
-    bars = [verdict(table, bar) for bar in table.bars]
+    bars = [_verdict(table, bar) for bar in table.bars]
     return "\n\n".join([*parts, *(["\n".join(f"- {bar}" for bar in bars)] if bars else [])])
 
 
-def verdict(table: Table, bar: Bar) -> str:
+def _verdict(table: Table, bar: Bar) -> str:
     """One bar as a sentence: the figure or ratio, the bar, and whether it was reached."""
-    what = _place(table, bar.name, bar.x)
-    if bar.than:
-        what = f"{what} / {_place(table, bar.than, bar.than_x)}"
-    found = _measured(table, bar)
+    found, unit = ratio(table, bar), "" if bar.than else f" {table.unit}"
     if found is None:
-        return f"{what}: not measured (bar: {bar.sign} {bar.limit:g})"
-    unit = "" if bar.than else f" {table.unit}"
-    said = "holds" if holds(found, bar) else "does **not** hold"
-    return f"{what}: {number(found)}{unit} (bar: {bar.sign} {bar.limit:g}{unit}), {said}"
+        return f"{sentence(table, bar)}: not measured (bar: {bar.sign} {bar.limit:g}{unit})"
+    said = "holds" if reached(found, bar) else "does **not** hold"
+    return f"{sentence(table, bar)}: {number(found)}{unit} (bar: {bar.sign} {bar.limit:g}{unit}), {said}"
 
 
-def holds(found: float, bar: Bar) -> bool:
+def sentence(table: Table, bar: Bar) -> str:
+    """What a bar is about."""
+    what = _place(table, bar.name, bar.x)
+    return f"{what} / {_place(table, bar.than, bar.than_x)}" if bar.than else what
+
+
+def ratio(table: Table, bar: Bar) -> float | None:
+    """What is to reach the bar; None where it was not measured."""
+    row = table.row(bar.name, bar.x)
+    if row is None or not bar.than:
+        return row.median if row else None
+    other = table.row(bar.than, bar.than_x)
+    return row.median / other.median if other else None
+
+
+def reached(found: float, bar: Bar) -> bool:
     """Whether a figure reaches its bar."""
     return found >= bar.limit if bar.sign == ">=" else found <= bar.limit
 
@@ -41,14 +52,6 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
-
-
-def _measured(table: Table, bar: Bar) -> float | None:
-    row = table.row(bar.name, bar.x)
-    if row is None or not bar.than:
-        return row.median if row else None
-    other = table.row(bar.than, bar.than_x)
-    return row.median / other.median if other else None
 
 
 def _place(table: Table, name: str, x: float | None) -> str:
@@ -73,6 +76,6 @@ def _pad(cell: str, width: int, column: int) -> str:
 
 def _cells(table: Table, row: Row) -> list[str]:
     ours = table.row(OURS, row.x)
-    ratio = number(ours.median / row.median) if ours and row.median and row is not ours else ""
+    times = number(ours.median / row.median) if ours and row.median and row is not ours else ""
     place = [] if row.x is None else [f"{row.x:,g}"]
-    return [row.name, *place, *map(number, (row.median, min(row.figures), max(row.figures))), ratio]
+    return [row.name, *place, *map(number, (row.median, min(row.figures), max(row.figures))), times]

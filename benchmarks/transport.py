@@ -93,4 +93,4 @@ def consume(channel: Channel, link: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure, rounds=7)
+    main(__doc__, measure, rounds=11)
