@@ -67,10 +67,10 @@ class WordGuard(Guard):
         """Take a seat for this process; its number + 1."""
         lock, words = self._lock, self._words
         own = own_identity()
-        # First where we sat before: if we had the lock there (and another thread called exec), nobody else
-        # may take it from us, who live.
-        for number in sorted(range(SEATS), key=lambda n: self._pid(n) != own.pid):
-            # Ours already, if a Ctrl-C came between here and the end.
+        # First a seat that names us or whose byte we have: we had the lock there and called exec in another
+        # thread, or a Ctrl-C came between here and the end. A lock left there would be nobody else's to take.
+        ours = {n for n in range(SEATS) if self._pid(n) == own.pid or SEAT + n in lock.held}
+        for number in sorted(range(SEATS), key=lambda n: n not in ours):
             if SEAT + number not in lock.held and not lock.take(SEAT + number):
                 continue
             at = self._seats_at + number * SEAT_WORDS

@@ -213,6 +213,16 @@ def test_a_process_sits_where_it_sat_before(bench: Bench, monkeypatch: pytest.Mo
 
 
 @compiled
+def test_a_seat_half_taken_is_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a Ctrl-C at a bad moment: its byte is ours, so nobody else can free what its dead owner had."""
+    assert bench.lock.take(SEAT + OTHER - 1)
+    bench.words[LOCK] = 1 << 32 | OTHER
+    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.1)
+    assert bench.guard.run(int) == 0
+    assert bench.lock.seat == OTHER
+
+
+@compiled
 def test_signals_do_not_keep_a_waiter_from_looking_at_the_owner(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
