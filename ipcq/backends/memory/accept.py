@@ -50,7 +50,9 @@ from .layout import (
     OP,
     OWNER_SHIFT,
     P_GEN,
+    P_STATE,
     P_TASKS,
+    PART_ACTIVE,
     PAYLOAD_BLOB_BYTES,
     PAYLOAD_BLOCKS,
     S_ID_HI,
@@ -247,6 +249,8 @@ class Accept:
     def _reserve(self, blob: bool, index: int, now: int, length: int) -> int:
         w = self.w
         stage = self.stage
+        if w[self.core.row(index) + P_STATE] != PART_ACTIVE:
+            return LOST  # nobody would free the place, should its producer die
         if stage[S_LIMITS] & L_GIVEN_ID and self.core.index.find(stage[S_ID_HI], stage[S_ID_LO]):
             return DUPLICATE
         if blob:

@@ -19,6 +19,7 @@ from .layout import (
     CRAMPED,
     CROWDED,
     CURIOUS,
+    D_INLINE,
     DEATHS_MASK,
     DEATHS_SHIFT,
     FETCHED,
@@ -37,6 +38,7 @@ from .layout import (
     M_INLINE,
     M_LIMITS,
     M_NEXT,
+    M_PAYLOAD,
     M_PREV,
     M_RUN_AT,
     M_SEQ,
@@ -64,6 +66,7 @@ from .layout import (
     SEQ,
     SET_WORDS,
     SLOTS_COMMITTED,
+    ST_DONE,
     ST_FAILED,
     ST_FREE,
     ST_KILLED,
@@ -146,6 +149,10 @@ def _check_slot(core: Core, slot: int, tell: Tell) -> None:
         tell(f"slot {slot}: accepted as number {w[m + M_SEQ]}, the next one is {w[SEQ]}")
     if finished(word) and w[m + M_DONE_SEQ] >= w[SEQ]:
         tell(f"slot {slot}: finished as number {w[m + M_DONE_SEQ]}, the next one is {w[SEQ]}")
+    if finished(word) and not w[m + M_DONE_SEQ]:
+        tell(f"slot {slot}: finished without a number")
+    if status == ST_DONE and w[m + M_PAYLOAD] & 3 > D_INLINE:
+        tell(f"slot {slot}: DONE, and its payload still takes memory")
 
 
 def _check_owner(core: Core, slot: int, tell: Tell) -> None:

@@ -65,6 +65,7 @@ cdef class Core:
     cpdef int file_finished(self, uint64_t slot) except -1 nogil
     @cython.locals(word=uint64_t, pusher=uint64_t)
     cpdef uint64_t list_of(self, uint64_t slot) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    cpdef bint is_charged(self, uint64_t slot) except -1 nogil
     @cython.locals(pusher=uint64_t, row=uint64_t)
     cpdef int forget_pusher(self, uint64_t slot, uint64_t done) except -1 nogil
     @cython.locals(first=uint64_t, slot=uint64_t, word=uint64_t)

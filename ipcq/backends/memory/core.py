@@ -55,6 +55,7 @@ from .layout import (
     RESULT_BLOB_BYTES,
     RESULT_BLOCKS,
     ST_FAILED,
+    ST_KILLED,
     ST_PENDING,
     STATUS_MASK,
     UNFETCHED,
@@ -257,8 +258,10 @@ class Core:
         pusher = self.submitter(slot)
         if pusher:
             row = self.row(pusher - 1)
-            if w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
+            if self.is_charged(slot):
                 w[row + P_DONE] = w[row + P_DONE] + 1
+                if not w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
+                    w[row + P_TASKS] = w[row + P_TASKS] + 1  # not until now: it was to free its place
             self.chains.append(row + P_INBOX, slot)
             self.wake(pusher - 1)
         else:
@@ -274,10 +277,17 @@ class Core:
         pusher = 0 if word & NOTICED else self.submitter(slot)
         return self.row(pusher - 1) + P_INBOX if pusher else UNFETCHED
 
+    def is_charged(self, slot: int) -> bool:
+        """Whether the place of a task is on its pusher's account: its result is kept, or it was KILLED."""
+        return (
+            self.w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP != 0
+            or self.w[self.state_at + slot] & STATUS_MASK == ST_KILLED
+        )
+
     def forget_pusher(self, slot: int, done: int) -> None:
         """Take the place of a task off its pusher's account; ``done`` is 1 when it is finished."""
         pusher = self.submitter(slot)
-        if pusher and self.w[self.meta_at + slot * META_WORDS + M_LIMITS] & L_KEEP:
+        if pusher and self.is_charged(slot):
             row = self.row(pusher - 1)
             self.w[row + P_TASKS] = self.w[row + P_TASKS] - 1
             self.w[row + P_DONE] = self.w[row + P_DONE] - done

@@ -37,6 +37,7 @@ from .layout import (
     ST_QUEUED,
     ST_RUNNING,
     STATUS_MASK,
+    WAKES,
 )
 
 __all__ = ["Deliver"]
@@ -45,6 +46,7 @@ OP_TAKE = 4
 OP_START = 5
 OP_GIVE_BACK = 7
 
+MOST_TAKEN = WAKES // 2  # in one hold of the lock: two words each
 MOST_PROMOTED = 64  # delayed tasks that become ready in one hold of the lock
 
 
@@ -60,6 +62,8 @@ class Deliver:
 
     def take(self, index: int, most: int, now: int) -> int:
         """Hand up to ``most`` ready tasks to participant ``index``: the first RUNNING, others QUEUED.
+
+        More than `MOST_TAKEN` it never hands out: in ``out`` they lie before the wakes.
 
         Returns:
             How many; ``out[2n]`` is a slot and ``out[2n + 1]`` its epoch. With 0, the participant
@@ -81,6 +85,7 @@ class Deliver:
         if not w[LEVELS] and w[COUNTS + ST_QUEUED]:
             self._unhoard(now)
         count = 0
+        most = min(most, MOST_TAKEN)
         while count < most:
             first = self.core.ready.first()
             if not first:

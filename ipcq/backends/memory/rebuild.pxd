@@ -48,7 +48,7 @@ cdef class Rebuild:
     @cython.locals(w=word_t[::1], payload=uint64_t, result=uint64_t)
     cdef int _account(self, uint64_t m) except -1 nogil
     @cython.locals(w=word_t[::1], pusher=uint64_t, row=uint64_t)
-    cdef int _charge_pusher(self, uint64_t slot, uint64_t m, uint64_t word) except -1 nogil
+    cdef int _charge_pusher(self, uint64_t slot, uint64_t word) except -1 nogil
     @cython.locals(index=uint64_t, row=uint64_t)
     cdef int _put_in_order(self) except -1 nogil
     @cython.locals(index=uint64_t)

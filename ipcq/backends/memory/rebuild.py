@@ -112,7 +112,7 @@ class Rebuild:
         self._clear_rows()
         self.core.arena.reset()
         corrupt = self._find_fresh()
-        highest = w[SEQ]
+        highest = max(w[SEQ], 1)
         for slot in range(w[FRESH]):
             m = self.core.meta_at + slot * META_WORDS
             if not self._mend(slot, m):
@@ -251,7 +251,7 @@ class Rebuild:
             w[m + M_EPOCH] < SEQ_LIMIT
             and max(w[m + M_RUN_AT], w[m + M_LOCK_AT], w[m + M_DONE_AT]) < TIME_LIMIT
             and (status == ST_WRITING or w[m + M_SEQ] < SEQ_LIMIT)
-            and ((status != ST_DONE and status != ST_KILLED) or w[m + M_DONE_SEQ] < SEQ_LIMIT)
+            and ((status != ST_DONE and status != ST_KILLED) or 0 < w[m + M_DONE_SEQ] < SEQ_LIMIT)
             and self._fits(payload, INLINE_BYTES)
             and self._fits(w[m + M_RESULT], RESULT_INLINE_BYTES)
             # Of a DONE task the payload may be gone already.
@@ -292,8 +292,8 @@ class Rebuild:
         w[m + M_RESULT] = 0
         w[m + M_PARTS] = 0
         w[m + M_EPOCH] = 0
-        w[m + M_SEQ] = 0
-        w[m + M_DONE_SEQ] = 0
+        w[m + M_SEQ] = 1
+        w[m + M_DONE_SEQ] = 1  # before all others, and as SEQ is never less
         w[m + M_RUN_AT] = 0
         w[m + M_LOCK_AT] = 0
         w[m + M_KIND] = KIND_CORRUPT
@@ -326,7 +326,7 @@ class Rebuild:
         if status == ST_WRITING:
             return
         self.core.index.add(slot)
-        self._charge_pusher(slot, m, word)
+        self._charge_pusher(slot, word)
         if finished(word):
             self.core.chains.append(self.core.list_of(slot), slot)
         elif status == ST_QUEUED or status == ST_RUNNING:
@@ -350,9 +350,9 @@ class Rebuild:
         elif result & 3 == D_BLOB:
             w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + (result >> 2)
 
-    def _charge_pusher(self, slot: int, m: int, word: int) -> None:
+    def _charge_pusher(self, slot: int, word: int) -> None:
         w = self.w
-        if word & FETCHED_FLAG or not w[m + M_LIMITS] & L_KEEP:
+        if word & FETCHED_FLAG or not self.core.is_charged(slot):
             return
         pusher = self.core.submitter(slot)
         if pusher:

@@ -123,6 +123,23 @@ def test_who_waits_for_others_is_not() -> None:
     assert not sim.collect.waits_for_itself(CLIENT)
 
 
+def test_killed_tasks_count_though_their_result_was_not_to_be_kept() -> None:
+    """They stay, as dead letters: who waits for the places of its own waits for itself."""
+    sim = _queue(capacity=2)
+    lease = _run(sim, New(0, keep=False), ST_KILLED)
+    sim.push(CLIENT, New(1, keep=False))
+    assert not sim.collect.waits_for_itself(CLIENT)  # when this one is done its place is free
+    assert sim.collect.cancel(1, sim.word(1), sim.now) == OK
+    assert sim.collect.waits_for_itself(CLIENT)
+    assert audit(sim.unwatched) == []
+    sim.rebuild()
+    assert sim.collect.waits_for_itself(CLIENT)
+    sim.settle((lease.slot, True))
+    assert not sim.collect.waits_for_itself(CLIENT)
+    assert sim.collect.vacuum(0, sim.now, False, True) == 2
+    assert audit(sim.unwatched) == []
+
+
 # --- ids --------------------------------------------------------------------------------------
 
 
@@ -140,6 +157,24 @@ def test_a_given_id_is_accepted_once() -> None:
     sim.push(OTHER, New(3, given_id=True))
     assert sim.publish(lease, CLIENT) == DUPLICATE
     assert sim.accept.abandon(lease.slot, lease.gen, CLIENT) == OK
+    assert audit(sim.unwatched) == []
+
+
+def test_no_more_is_handed_out_than_can_be_told() -> None:
+    """What a take answers lies before the wakes: however much is asked for, it does not reach them."""
+    sim = _queue(capacity=WAKES)
+    for number in range(0, WAKES, 100):
+        sim.push(CLIENT, *(New(n) for n in range(number, min(number + 100, WAKES))))
+    assert len(sim.take(WORKER, 1 << 40)) == WAKES // 2
+    assert sim.out[WAKES] <= 1
+    assert audit(sim.unwatched) == []
+
+
+def test_who_has_no_row_any_more_reserves_no_place() -> None:
+    """Nobody would free it, should its producer die."""
+    sim = _queue()
+    sim.reclaim(CLIENT)
+    assert sim.reserve(CLIENT, New(0, size=2000)) == LOST
     assert audit(sim.unwatched) == []
 
 
