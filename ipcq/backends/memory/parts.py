@@ -20,6 +20,8 @@ from .layout import (
     ATTEMPTS_SHIFT,
     DEATHS_MASK,
     DEATHS_SHIFT,
+    DIED_NAME_CUT,
+    DIED_OOM,
     EXIT_BIAS,
     KIND_CANCELLED,
     KIND_CORRUPT,
@@ -372,16 +374,20 @@ def _decoded(data: bytes | memoryview) -> ErrorInfo:
 
 
 def _death(word: int, data: bytes | memoryview) -> ErrorInfo:
-    pid, exit_word, rss, oom = (int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(4))
-    name = bytes(data[32:56]).rstrip(b"\0").decode("utf-8", "replace")
+    pid, exit_word, rss, flags = (int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(4))
+    oom = bool(flags & DIED_OOM)
+    if flags & DIED_NAME_CUT:
+        name = bytes(data[32:56]).decode("utf-8", "ignore") + "…"
+    else:
+        name = bytes(data[32:56]).rstrip(b"\0").decode("utf-8", "replace")
     exitcode = exit_word - EXIT_BIAS if exit_word else None
     number = -exitcode if exitcode is not None and exitcode < 0 else None
     deaths = (word & DEATHS_MASK) >> DEATHS_SHIFT
     return ErrorInfo(
         "WorkerDied",
-        f"worker {name or '?'} (pid {pid}) died running it: {_cause(exitcode, number, bool(oom))}, death"
+        f"worker {name or '?'} (pid {pid}) died running it: {_cause(exitcode, number, oom)}, death"
         f" {deaths} of this task, the last that its max_deaths allows; resident memory {rss / 1e6:.0f} MB;"
-        f" {_hint(number, bool(oom))}",
+        f" {_hint(number, oom)}",
         "",
         {
             "pid": pid,

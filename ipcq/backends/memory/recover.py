@@ -15,6 +15,7 @@ from .layout import (
     D_INLINE,
     DEATHS_MASK,
     DEATHS_SHIFT,
+    DIED_NAME_CUT,
     FRESH,
     GEN_MASK,
     GEN_SHIFT,
@@ -165,14 +166,17 @@ class Recover:
         return False
 
     def _bury(self, slot: int, m: int, row: int, exit_word: int, rss: int, oom: int) -> None:
-        """Write how its last worker died into the slot: seven words, always room for them."""
+        """Write how its last worker died into the slot: seven words, always room for them.
+
+        Three of them are the beginning of its name; a flag tells whether there is more.
+        """
         w = self.w
         self.core.drop_result(slot)
         at = m + M_RESULT_INLINE
         w[at] = w[row + P_PID]
         w[at + 1] = exit_word
         w[at + 2] = rss or w[row + P_RSS]
-        w[at + 3] = oom
+        w[at + 3] = oom | (DIED_NAME_CUT if w[row + P_NAME + 3] else 0)
         for n in range(3):
             w[at + 4 + n] = w[row + P_NAME + n]
         w[m + M_KIND] = KIND_DIED

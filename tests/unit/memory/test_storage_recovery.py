@@ -95,6 +95,23 @@ def test_no_death_allowed(queue: MemoryStorage) -> None:
     assert (died.type, died.details["pid"], died.details["worker"]) == ("WorkerDied", pid, "w")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("w" * 24, "w" * 24),
+        ("w" * 25, "w" * 24 + "…"),
+        ("w" * 23 + "é", "w" * 23 + "…"),
+        ("é" * 64, "é" * 12 + "…"),
+    ],
+)
+def test_a_long_name_that_was_cut_says_so(queue: MemoryStorage, name: str, told: str) -> None:
+    """Of a dead worker's id a task keeps 24 bytes; it does not look like another's."""
+    task_id = queue.push(1, max_deaths=0)
+    _kill_a_holder(queue, name)
+    queue.resume_abandoned()
+    assert error_of(queue.wait(task_id, 10)).details["worker"] == told
+
+
 def test_a_queued_task_of_no_deaths(queue: MemoryStorage) -> None:
     """A task that was only held does not end though it may not survive a death."""
     queue.push_bulk([1, 2], max_deaths=0)
