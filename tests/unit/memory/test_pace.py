@@ -64,3 +64,15 @@ def test_nobody_is_held_back_for_long() -> None:
     pace.hold(1000)
 
     assert clock.slept == [1e-3]
+
+
+def test_after_a_handful_nobody_is_held_back() -> None:
+    """A look that found a handful may have left some: the next one is at once, however fast they come."""
+    clock = _Clock()
+    pace = Pace(clock, clock.sleep)
+    clock.now += 200e-6
+    pace.came(64)
+
+    pace.hold(1000)
+
+    assert clock.slept == []
