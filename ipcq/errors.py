@@ -37,7 +37,12 @@ Foreign errors (``OSError``, msgpack's) are translated where they enter, with ``
 from __future__ import annotations
 
 import queue
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .task import TaskId
 
 __all__ = [
     "Abort",
@@ -76,7 +81,14 @@ class IpcqError(Exception):
 
 
 class TaskSinkError(IpcqError):
-    """A task was not accepted; nothing was stored for it."""
+    """A task was not accepted; nothing was stored for it.
+
+    Attributes:
+        accepted: ids of the tasks of the same call that were stored before it, in their order: they
+            will be run. Push those behind them again, not these.
+    """
+
+    accepted: Sequence[TaskId] = ()
 
 
 class PushError(TaskSinkError):

@@ -18,6 +18,9 @@ class TaskSink(Protocol):
     metadata, keep_result``, and ``run_timeout`` for `Task.timeout` (here ``timeout`` is how long
     the call itself may wait).
 
+    A call that raises has stored those of its tasks that came before the one at fault, and no other:
+    `TaskSinkError.accepted` lists them (of a stream, those of its last batch).
+
     All of them raise `QueueFull` when there is no room within ``timeout`` seconds (None: as long
     as it takes; ``block=False``: at once), `CodecError` for what cannot be encoded,
     `DuplicateTask` for an id that is in the queue, and `QueueClosed` when the queue is gone.
@@ -30,7 +33,10 @@ class TaskSink(Protocol):
     def push_bulk(
         self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
     ) -> list[TaskId]:
-        """Encode all first (if one fails, none is pushed), then store them in order."""
+        """Encode all first (if one fails, none is pushed), then store them in order.
+
+        A queue that is full half-way keeps those before: see `TaskSinkError.accepted`.
+        """
         ...
 
     def push_stream(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...errors import CodecError, DuplicateTask, PushError, QueueFull
+from ...errors import CodecError, DuplicateTask, PushError, QueueFull, TaskSinkError
 from ...task import Queue, Task, TaskId
 from .connection import Connection, microseconds
 from .layout import (
@@ -118,7 +118,11 @@ class Pusher:
         done = 0
         while done < len(tasks):
             if len(tasks[done].payload) > COPY_LIMIT:
-                self._push_large(tasks[done], terms)
+                try:
+                    self._push_large(tasks[done], terms)
+                except TaskSinkError as error:
+                    error.accepted = _ids(tasks[:done])
+                    raise
                 done += 1
             else:
                 done += self._push_small(tasks, done, terms)
@@ -136,7 +140,11 @@ class Pusher:
             accepted, code = self._accept(batch[done:] if done else batch, me.index)
             done += accepted
             if code != OK:
-                room.make(code, batch[done])
+                try:
+                    room.make(code, batch[done])
+                except TaskSinkError as error:
+                    error.accepted = _ids(tasks[: start + done])
+                    raise
         return done
 
     def _accept(self, batch: Sequence[Staged], index: int) -> tuple[int, int]:
@@ -254,8 +262,9 @@ class _Room:
             return
         if connection.call(connection.collect.waits_for_itself, self._me.index):
             raise QueueFull(
-                f"queue {self._pusher.queue!r} is full of results that this process has not fetched"
-                f" ({self._used()}); fetch while pushing, raise capacity=, or push with keep_result=False"
+                f"queue {self._pusher.queue!r} is full of results that this process has not fetched, or of"
+                f" its KILLED tasks ({self._used()}); fetch while pushing, vacuum(), raise capacity=, or push"
+                " with keep_result=False"
             )
         left = TICK
         if self._terms.until is not None:
@@ -328,6 +337,10 @@ def read_parts(
 
 
 DEFAULTS = read_parts()
+
+
+def _ids(tasks: Sequence[Staged]) -> list[TaskId]:
+    return [TaskId(task.id) for task in tasks]
 
 
 def chunks(source: Iterable[Any], size: int) -> Iterable[list[Any]]:

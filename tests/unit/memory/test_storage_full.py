@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipcq import ErrorInfo, MemoryStorage, QueueFull, Status, TaskSinkError
+from ipcq import ErrorInfo, MemoryStorage, QueueFull, Status, Task, TaskSinkError
 from ipcq.backends.memory import segment
 from ipcq.backends.memory.layout import META_WORDS, SLOT_CHUNK
 
-from .acting import error_of, pattern, total, until, work, worker
+from .acting import error_of, fetched, pattern, total, until, work, worker
 
 if TYPE_CHECKING:
     from ...conftest import MakeQueue
@@ -137,10 +138,38 @@ def test_a_bulk_larger_than_the_queue(make_queue: MakeQueue) -> None:
 def test_a_bulk_that_fits_only_in_part(make_queue: MakeQueue) -> None:
     """What a refused bulk did store is in order and runs; the error says how many that are."""
     queue = make_queue(capacity=4)
-    with pytest.raises(QueueFull, match="4"):
+    with pytest.raises(QueueFull, match="4") as caught:
         queue.push_bulk(range(6), block=False)
     stored = total(queue)
+    assert [fetched(queue, task_id).args for task_id in caught.value.accepted] == list(range(stored))
     assert work(queue, stored) == list(range(stored))
+
+
+@pytest.mark.parametrize("sizes", [(9, 9, 9, 9, 9), (9, 9000, 9, 9, 9000), (9, 9, 9000, 9000, 9000)])
+def test_a_refused_call_tells_what_it_stored(make_queue: MakeQueue, sizes: tuple[int, ...]) -> None:
+    """Small and large payloads: those before the one at fault, in order, and nothing else."""
+    queue = make_queue(capacity=4, codec="raw")
+    with pytest.raises(QueueFull) as caught:
+        queue.push_all([Task.of(pattern(size)) for size in sizes], block=False)
+    accepted = caught.value.accepted
+    assert [bytes(fetched(queue, task_id).args) for task_id in accepted] == [pattern(n) for n in sizes[:4]]
+    with pytest.raises(QueueFull) as caught:
+        queue.push(b"", block=False)
+    assert list(caught.value.accepted) == []
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_ones_own_dead_letters(make_queue: MakeQueue, keep: bool) -> None:
+    """Who waits for room that only its own KILLED tasks take is told so at once, kept results or not."""
+    queue = make_queue(capacity=2)
+    ids = queue.push_bulk(range(2), keep_result=keep)
+    with worker(queue) as hands:
+        for _ in ids:
+            hands.lease.fail(hands.take(), ErrorInfo("E", "m"))
+    with pytest.raises(QueueFull, match=r"KILLED.*vacuum"):
+        queue.push(5)
+    assert queue.vacuum() == 2
+    queue.push(5, block=False)
 
 
 @pytest.mark.parametrize("capacity", [1, 2])
@@ -319,9 +348,8 @@ def full_disk(private_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 def test_workers_finish_though_tasks_filled_the_file_system(payload: int) -> None:
     """Places or payloads leave no page: results lie in what was committed before them."""
     with MemoryStorage("full", codec="raw") as queue:
-        with pytest.raises(QueueFull, match="shared memory exhausted"):  # noqa: PT012 - at any of them
-            while True:
-                queue.push_bulk([bytes(payload)] * 100, block=False)
+        with pytest.raises(QueueFull, match="shared memory exhausted"):
+            queue.push_stream(itertools.repeat(bytes(payload)), block=False)
         begin = time.monotonic()
         with worker(queue) as hands:
             tasks = hands.take_many(1)
@@ -366,9 +394,8 @@ def test_payloads_leave_the_results_share_of_what_is_committed(
     queue.push(b"")
     allocate = segment.allocate
     monkeypatch.setattr(segment, "allocate", _refuse)
-    with pytest.raises(QueueFull, match="exhausted"):  # noqa: PT012 - at any of them
-        for _ in range(17):
-            queue.push(bytes(60_000), block=False)
+    with pytest.raises(QueueFull, match="exhausted"):
+        queue.push_bulk([bytes(60_000)] * 17, block=False)
     assert total(queue) == 1 + 14
     monkeypatch.setattr(segment, "allocate", allocate)
     assert _fill(queue, bytes(60_000)) == 14
