@@ -38,7 +38,7 @@ from .layout import (
     STATUS_MASK,
 )
 from .liveness import is_dead
-from .participant import read_text
+from .participant import LAYERS_END, read_text
 from .reading import Reader
 from .slots import owner
 
@@ -116,7 +116,7 @@ def _worker(connection: Connection, index: int, row: int) -> RunningWorker:
         host=socket.gethostname(),
         started_at=w[row + P_STARTED] / 1e6,
         last_heartbeat=w[row + P_BEAT] / 1e6,
-        layers=tuple(layers.split(",")) if layers else (),
+        layers=tuple(layers.split(LAYERS_END)) if layers else (),
         state="RUNNING",
         running=connection.call(_running, connection, row),
         alive=not is_dead(w, connection.lock, index),

@@ -38,8 +38,9 @@ from .layout import (
 from .liveness import is_dead, is_gone, own_identity, resident_bytes
 from .lockfile import PARTICIPANT
 
-__all__ = ["Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
+__all__ = ["LAYERS_END", "Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
 
+LAYERS_END = "\x1f"  # between the names of a worker's layers, which may hold commas
 TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
 _SPIN = 50e-6  # seconds of looking before sleeping: the cost of a sleep and a wake-up
 _GRACE = 0.25  # seconds that a Monitor has, who knows how its worker ended, to reclaim it first
@@ -63,13 +64,14 @@ class Participant:
         self.closed = False
         self._mutex = threading.Lock()
         self._sleepers = 0
+        self._generation = -1
         self._spins = can_spin()
         if role == ROLE_WORKER:
             _check_name(connection, name)
         self.index = _claim(connection)
         self.row = connection.core.row(self.index)
         try:
-            self._describe(role, name, ",".join(layers))
+            self._describe(role, name, LAYERS_END.join(layers))
             connection.call(self._enter, role, name)
             self._generation = self.words[self.row + P_GEN]
         except BaseException:
@@ -105,14 +107,19 @@ class Participant:
         self.connection.lock.reassert()
         housekeep(self.connection)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the row is not ours any more; see `check`."""
+        w, row = self.words, self.row
+        return self.closed or w[row + P_GEN] != self._generation or w[row + P_STATE] != PART_ACTIVE
+
     def check(self) -> None:
         """Raise `QueueClosed` if the row is not ours any more.
 
         Its byte is lost when foreign code opens and closes the lock file in this process; until
         `heartbeat` takes it again, a process of another pid namespace must think that we are dead.
         """
-        w, row = self.words, self.row
-        if self.closed or w[row + P_GEN] != self._generation or w[row + P_STATE] != PART_ACTIVE:
+        if self.lost:
             raise QueueClosed(
                 f"queue {self.connection.queue!r}: this worker was closed, or taken for dead; register again"
             )
@@ -159,11 +166,16 @@ class Participant:
         connection.ensure_outside()
         self.closed = True
         try:
-            connection.call(connection.recover.reclaim, self.index, False, 0, 0, 0, microseconds())
+            connection.call(self._leave)
         except QueueClosed:
             pass  # it went with the queue, or is another process's: this one was forked from it
         finally:
             connection.lock.drop(PARTICIPANT + self.index)
+
+    def _leave(self) -> None:
+        self.connection.core.clear_out()
+        if self._generation in (-1, self.words[self.row + P_GEN]):  # or it is another's by now
+            self.connection.recover.reclaim(self.index, False, 0, 0, 0, microseconds())
 
 
 def _claim(connection: Connection) -> int:

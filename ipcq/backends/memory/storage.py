@@ -150,12 +150,13 @@ class MemoryStorage:
 
     def _me(self) -> Participant:
         """This handle's row, taken when it is needed first."""
-        connection = self._attached()
+        self._attached()
         me = self._client
-        if me is None:
-            with self._mutex:
+        if me is None or me.lost:
+            with self._mutex:  # `close` has it while it gives everything back
+                connection = self._attached()
                 me = self._client
-                if me is None:
+                if me is None or me.lost:
                     me = self._client = Participant(connection, ROLE_CLIENT)
         return me
 
@@ -309,9 +310,11 @@ class MemoryStorage:
 
     def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> MemoryLease:
         """Enter a worker; `WorkerExists` while another with this id provably lives."""
-        self._attached()
-        lease = MemoryLease(self._reader, worker_id, layers)
-        self._leases.add(lease)
+        self._attached()  # first: a forked child gets a mutex of its own
+        with self._mutex:  # `close` has it while it gives everything back
+            self._attached()
+            lease = MemoryLease(self._reader, worker_id, layers)
+            self._leases.add(lease)
         return lease
 
     def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> MemoryStream:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from ipcq import (
     StorageError,
     TaskId,
 )
+from ipcq.backends.memory.layout import P_STATE, PART_ACTIVE
+from ipcq.backends.memory.leasing import MemoryLease
 
 from .acting import Rot13, fetched, total, work, worker
 from .children import child, elsewhere
@@ -435,6 +438,47 @@ def test_closing_under_other_threads(queue: MemoryStorage) -> None:
     with MemoryStorage(queue.queue) as other:
         assert total(other) >= 20
         other.destroy()
+
+
+def test_registering_under_a_close(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is registered while another thread closes the handle leaves with it."""
+    queue = make_queue("q")
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(*args: Any) -> MemoryLease:
+        lease = MemoryLease(*args)
+        entered.set()
+        go_on.wait(10)
+        return lease
+
+    monkeypatch.setattr("ipcq.backends.memory.storage.MemoryLease", slow)
+    with MemoryStorage("q") as storage, ThreadPoolExecutor() as pool:
+        registering = pool.submit(storage.register_worker, "w")
+        assert entered.wait(10)
+        closing = pool.submit(storage.close)
+        time.sleep(0.05)
+        go_on.set()
+        closing.result(10)
+        registering.result(10)
+        assert queue.list_workers() == []
+        with pytest.raises(QueueClosed):
+            storage.register_worker("w")
+
+
+def test_a_row_that_was_lost_is_not_used_any_more(queue: MemoryStorage) -> None:
+    """A handle that was taken for dead takes another row; who has its old one now loses nothing."""
+    queue.push(1)
+    old = queue._me()
+    connection = queue._connection
+    connection.call(connection.recover.reclaim, old.index, True, 0, 0, 0, 1)
+    connection.call(connection.recover.enter, old.index)  # somebody else
+    task_id = queue.push("x" * 100_000)
+    assert queue._me().index != old.index
+    old.close()
+    assert connection.words[old.row + P_STATE] == PART_ACTIVE
+    assert len(work(queue, 2)) == 2
+    assert queue.wait(task_id, 10).value == "x" * 100_000
+    connection.call(connection.recover.reclaim, old.index, True, 0, 0, 0, 1)
 
 
 def test_no_file_stays_open() -> None:

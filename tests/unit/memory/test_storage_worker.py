@@ -48,6 +48,13 @@ def test_a_worker_comes_and_goes(queue: MemoryStorage) -> None:
     lease.close()  # twice is no harm
 
 
+def test_the_name_of_a_layer_may_hold_anything(queue: MemoryStorage) -> None:
+    """A comma does not make two of it."""
+    with queue.register_worker("w", layers=["limit(2, per=1.0)", "retry"]):
+        (seen,) = queue.list_workers()
+        assert seen.layers == ("limit(2, per=1.0)", "retry")
+
+
 def test_a_living_workers_id(queue: MemoryStorage) -> None:
     """The id of a live worker is refused, on this handle, on another and in another process."""
     with queue.register_worker("w"):
