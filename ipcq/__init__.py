@@ -53,7 +53,6 @@ from .errors import (
     UnsupportedPlatform,
     VersionMismatch,
     WaitTimeout,
-    WorkerDied,
     WorkerExists,
 )
 from .expose import (
@@ -81,6 +80,7 @@ if TYPE_CHECKING:
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
     from .worker import Worker, WorkerContext
+    from .worker_died import WorkerDied
 
 __version__ = "0.1.0"
 
@@ -167,7 +167,7 @@ __all__ = [
     "__version__",
 ]
 
-# Imported when first used: these need msgpack, the operating system's calls, or much time.
+# Imported when first used: these need msgpack, multiprocessing, the operating system's calls, or much time.
 _LAZY = {
     "MsgpackCodec": ".codecs",
     "JsonCodec": ".codecs",
@@ -176,6 +176,7 @@ _LAZY = {
     "MemoryStorage": ".backends.memory",
     "Worker": ".worker",
     "WorkerContext": ".worker",
+    "WorkerDied": ".worker_died",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
 }

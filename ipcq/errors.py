@@ -31,6 +31,8 @@
         ├── QueueStalled   (TimeoutError)  a live process holds the queue's lock and does not move
         └── UnsupportedPlatform         this operating system is not supported
 
+`WorkerDied` is in a module of its own: the class that it extends takes longer to import than all the others.
+
 Foreign errors (``OSError``, msgpack's) are translated where they enter, with ``from``.
 """
 
@@ -38,7 +40,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ __all__ = [
     "UnsupportedPlatform",
     "VersionMismatch",
     "WaitTimeout",
-    "WorkerDied",
     "WorkerExists",
 ]
 
@@ -125,35 +125,6 @@ class WaitTimeout(IpcqError, TimeoutError):
 
 class TaskFailed(IpcqError):
     """The task ended without a value; ``__cause__`` carries the remote error and traceback."""
-
-
-class WorkerDied(IpcqError, BrokenProcessPool):
-    """The process running a task died, as often as the task's ``max_deaths`` allows.
-
-    Attributes:
-        pid: process id of the last worker that died running it.
-        signal: number of the signal that ended it, or None.
-        exitcode: exit code where no signal ended it, or None where nobody saw it.
-        worker: the worker's id.
-        rss: resident memory of that process when last measured, in bytes; 0 if never.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        pid: int = 0,
-        signal: int | None = None,
-        exitcode: int | None = None,
-        worker: str = "",
-        rss: int = 0,
-    ) -> None:
-        super().__init__(message)
-        self.pid = pid
-        self.signal = signal
-        self.exitcode = exitcode
-        self.worker = worker
-        self.rss = rss
 
 
 class WorkerExists(IpcqError):

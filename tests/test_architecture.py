@@ -17,7 +17,7 @@ SOURCES = {
 # Level of each room; a room imports from lower levels only. Values (level 1) may use each other.
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
-    **dict.fromkeys(["task", "status", "result", "codec", "layer", "polling"], 1),
+    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
     **dict.fromkeys(["backends", "layers"], 3),
     "worker": 4,

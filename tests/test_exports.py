@@ -57,8 +57,18 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_ipcq_imports_nothing_heavy() -> None:
-    """Sockets, process lists, progress bars, msgpack and numpy wait until they are needed."""
-    heavy = {"zmq", "psutil", "tqdm", "msgpack", "numpy", "asyncio", "ipcq.backends", "ipcq.cli"}
+    """Sockets, process lists, progress bars, msgpack, numpy and more wait until they are needed."""
+    heavy = {
+        "zmq",
+        "psutil",
+        "tqdm",
+        "msgpack",
+        "numpy",
+        "asyncio",
+        "multiprocessing",
+        "ipcq.backends",
+        "ipcq.cli",
+    }
     loaded = _run("import ipcq, sys; print(*sys.modules)").split()
 
     assert not heavy & set(loaded)

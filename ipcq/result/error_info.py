@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import WorkerDied
-
 __all__ = ["ErrorInfo", "RemoteTraceback"]
 
 _LONGEST_MESSAGE = 4096  # characters; a repr of a huge array must not fill the queue
@@ -63,6 +61,8 @@ class ErrorInfo:
     def cause(self) -> BaseException:
         """The exception to show as the cause: `WorkerDied`, or the remote traceback as text."""
         if self.type == "WorkerDied":
+            from ..worker_died import WorkerDied  # its base class would be most of `import ipcq`
+
             return WorkerDied(self.message, **self.details)
         return RemoteTraceback(self.traceback or f"{self.type}: {self.message}")
 

@@ -8,8 +8,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from ipcq import Status, errors
-from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkError, WorkerDied
+from ipcq import Status, WorkerDied, errors
+from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkError
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 
@@ -36,7 +36,7 @@ def test_every_error_has_the_one_root(kind: type[Exception]) -> None:
 )
 def test_errors_are_what_users_catch_already(name: str, standard: type[Exception]) -> None:
     """A condition that the standard library has a class for is caught by that class too."""
-    assert issubclass(getattr(errors, name), standard)
+    assert issubclass(getattr(ipcq, name), standard)
 
 
 def test_the_docstring_draws_the_tree_as_it_is() -> None:
