@@ -39,6 +39,7 @@ from .slots import finished
 __all__ = ["Inbox", "MemoryCompletions"]
 
 _BATCH = 64  # results fetched in one hold of the lock
+_SOON = 0.02  # seconds after which a few are looked up, should another handle have fetched them first
 _LOOKUP = 400  # ids looked up in one
 _MOST_FRESH = 1 << 17
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -91,7 +92,7 @@ class Inbox:
             others = [task_id for task_id in wanted if task_id not in fresh]
             if len(others) < len(wanted):
                 if not self._unseen:
-                    self._look_at = time.monotonic() + TICK
+                    self._look_at = time.monotonic() + (_SOON if len(wanted) <= _BATCH else TICK)
                 self._unseen.update(fresh.intersection(wanted))
             for task_id in wanted:
                 waiting.setdefault(task_id, []).append(who.reference)
@@ -208,7 +209,7 @@ class Inbox:
                 return False
             if seen < 0 or self._look_at_others(me):
                 continue
-            me.sleep(seen, left)
+            me.sleep(seen, min(left, self._look_at - now) if self._unseen else left)
             housekeep(self.connection)
 
     def _empty(self, me: Participant) -> int:

@@ -358,6 +358,17 @@ def test_fetched_by_another_first(queue: MemoryStorage) -> None:
     assert queue.wait(task_id, 10).value == 1
 
 
+def test_fetched_by_another_first_is_there_at_once(queue: MemoryStorage) -> None:
+    """Whoever pushed the task waits for no tick then."""
+    task_id = queue.push(1)
+    with MemoryStorage(queue.queue) as other:
+        work(queue, 1)
+        assert other.wait(task_id, 10).value == 1
+    begin = time.monotonic()
+    assert queue.wait(task_id, 10).value == 1
+    assert time.monotonic() - begin < 0.3
+
+
 def test_wake_a_ready_that_waits(queue: MemoryStorage) -> None:
     """wake() from another thread makes a ready() that waits return."""
     results = queue.wait_for([queue.push(1)])
