@@ -26,7 +26,7 @@ from ipcq.backends.memory.liveness import own_identity
 from ipcq.backends.memory.lockfile import SEAT, LockFile, open_lock_file
 from ipcq.backends.memory.lockword import LockWord
 from ipcq.backends.memory.wordguard import WordGuard
-from ipcq.errors import StorageError
+from ipcq.errors import QueueStalled, StorageError
 
 from .children import Line, child
 
@@ -188,6 +188,30 @@ def test_a_seat_whose_process_lives_is_left_alone(bench: Bench) -> None:
         process.hear()
         bench.guard.run(int)
         assert bench.lock.seat == OTHER
+
+
+@compiled
+def test_an_owner_that_lives_is_not_robbed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though foreign code lost its byte, and though it is stopped."""
+
+    def work(line: Line) -> None:
+        lock = open_lock_file(bench.lock.path)
+
+        def section() -> None:
+            bench.words[OP] = 7
+            os.close(os.open(lock.path, os.O_RDONLY))
+            line.say()
+            line.hear()
+
+        bench.attach(lock).run(section)
+
+    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.2)
+    with child(work) as process:
+        process.hear()
+        process.stop()
+        with pytest.raises(QueueStalled, match=f"live process {process.pid}"):
+            bench.guard.run(int)
+    assert bench.rebuilt == 0
 
 
 @compiled
