@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+import ipcq
 from ipcq import Status, WorkerDied, errors
 from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkError
 
