@@ -38,6 +38,12 @@ _SHM = "/dev/shm"  # where queues live by default: only there does a full file s
 _RESIDENT_THREADS = {"TMonitor"}
 
 
+def pytest_configure() -> None:
+    """Take Ctrl-C, which shells have their background jobs ignore: the commands under test inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_report_header() -> str:
     """Which mode is tested."""
     from ipcq.backends.memory.mode import WHY_NOT
