@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     MakeQueue = Callable[..., MemoryStorage]
 
 # Deterministic by default; HYPOTHESIS_PROFILE=long looks for new cases, as many as time allows.
-settings.register_profile("default", deadline=None, derandomize=True, database=None)
+settings.register_profile("default", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile(
     "long", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )

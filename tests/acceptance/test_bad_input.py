@@ -44,6 +44,7 @@ def test_a_wrong_command_is_refused(arguments: list[str], message: str) -> None:
     assert ended.status == 2
 
 
+@pytest.mark.slow
 def test_a_value_without_json_form_is_its_items_error() -> None:
     """The type is named, and what may be returned; the others go on."""
     ended = run("map", call("oddity"), "-n", "1", "a", "b")
@@ -56,7 +57,12 @@ def test_a_value_without_json_form_is_its_items_error() -> None:
     [
         (">&-", 2, "standard output is closed: there is no place for results"),
         ("<&-", 0, "there were no items"),
-        ("0>/dev/null", 2, "cannot read items from standard input: Bad file descriptor"),
+        pytest.param(
+            "0>/dev/null",
+            2,
+            "cannot read items from standard input: Bad file descriptor",
+            marks=pytest.mark.slow,
+        ),
         (">/dev/full", 1, "No space left on device: 'standard output'; make room and run again"),
     ],
 )
@@ -121,6 +127,7 @@ def test_full_shared_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ended.status == 1
 
 
+@pytest.mark.slow
 def test_an_item_over_the_limit_is_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the space is the limit of one payload; the items around it are done."""
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "shm"))

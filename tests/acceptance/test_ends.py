@@ -38,7 +38,9 @@ def _read(knocking: str) -> None:
     assert Path(knocking).read_text("utf-8") == "here"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("nothing_left")
 def test_a_signal_ends_it_and_what_is_done_is_written(knocking: str, number: int, status: int) -> None:
     """The item that runs is given up, the others' lines are out, and the summary says what is missing."""

@@ -54,6 +54,7 @@ def test_items_are_files_that_match(tmp_path: Path) -> None:
     assert [os.fsencode(os.path.relpath(line["item"], tmp_path)) for line in ended.lines] == names
 
 
+@pytest.mark.slow
 def test_no_items_are_no_error() -> None:
     """A pattern that matches nothing is told, and the status is 0."""
     assert run("map", call("same"), "--glob", "/nothing/*.here") == (0, "", "ipcq: there were no items\n")
@@ -109,6 +110,7 @@ def test_a_failed_item_is_a_line_with_an_error() -> None:
     assert ended.err.endswith("; first failure: 'luck': ValueError: no luck\n")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_retry(tmp_path: Path) -> None:
     """Its item is run again by another one; nobody sees a difference."""
     once = str(tmp_path / "once")
@@ -117,7 +119,7 @@ def test_a_killed_worker_costs_one_retry(tmp_path: Path) -> None:
     assert ended.status == 0
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize("name", ["SIGKILL", pytest.param("SIGSEGV", marks=pytest.mark.slow)])
 def test_an_item_that_kills_is_given_up(name: str) -> None:
     """After three workers its line tells pid, signal and memory; all others are done."""
     ended = run("map", call("die"), "-n", "2", "a", name, *"bcdefgh")
@@ -130,6 +132,7 @@ def test_an_item_that_kills_is_given_up(name: str) -> None:
     assert ended.status == 1
 
 
+@pytest.mark.slow
 def test_large_items_and_values_pass() -> None:
     """What does not fit into a slot goes by other ways, and is the same."""
     ended = run("map", call("same"), "-q", "-n", "2", sent="a" * 2_000_000 + "\nb\n" + "c" * 20_000 + "\n")

@@ -104,7 +104,9 @@ def test_interrupted_pushes_leave_the_queue_whole(make_queue: MakeQueue) -> None
         assert points > 5
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=pytest.mark.slow if size == 2_000 else ()) for size in SIZES]
+)
 def test_interrupted_takes_lose_no_task(make_queue: MakeQueue, size: int) -> None:
     """What an interrupted worker had taken or not yet finished comes back when it leaves."""
     storage = make_queue(capacity=64, arena_bytes=1 << 20)

@@ -89,7 +89,7 @@ def test_accepted_tasks_outlive_producers_and_monitors(
         return start("monitor", name, WORKERS)
 
     consumer = Consumer(storage, accepted, lambda number, value: bool(value == number + 1))
-    with Cast([monitor, producer, producer], SEED, pause=seconds / 10 if seconds < 5 else 1.0) as cast:
+    with Cast([monitor, producer, producer], SEED, pause=0.25 if seconds < 5 else 1.0) as cast:
         consumer.run(seconds)
     last = monitor()
     try:

@@ -19,9 +19,16 @@ TESTS = [
 
 
 @pytest.mark.skipif(not COMPILED, reason="this run is uncompiled already")
-def test_every_store_is_seen_uncompiled() -> None:
+@pytest.mark.parametrize(
+    "marks",
+    [
+        "not slow",
+        pytest.param("slow", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    ],
+)
+def test_every_store_is_seen_uncompiled(marks: str) -> None:
     """Crash images, kills at named stores, and kills inside random histories: the same sources, as Python."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marks, *TESTS]
     environment = {**os.environ, "IPCQ_PURE": "1", "IPCQ_REQUIRE_COMPILED": "0"}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

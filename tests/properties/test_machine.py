@@ -513,7 +513,7 @@ class LongQueueMachine(QueueMachine):
     """The same, longer."""
 
 
-QueueMachine.TestCase.settings = _settings(40, 50)
+QueueMachine.TestCase.settings = _settings(25, 40)
 LongQueueMachine.TestCase.settings = _settings(600, 120)
 TestQueue = QueueMachine.TestCase
 TestQueueForLong = pytest.mark.slow(LongQueueMachine.TestCase)

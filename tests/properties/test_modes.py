@@ -11,7 +11,7 @@ import pytest
 from ipcq.backends.memory import COMPILED
 from tests.properties.history import agree, damaged
 
-HISTORIES = [150, pytest.param(5000, marks=pytest.mark.slow, id="long")]
+HISTORIES = [60, pytest.param(5000, marks=pytest.mark.slow, id="long")]
 
 
 @pytest.mark.skipif(not COMPILED, reason="needs both modes")

@@ -15,11 +15,9 @@ from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkErro
 ALL = [getattr(errors, name) for name in errors.__all__]
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_every_error_has_the_one_root(kind: type[Exception]) -> None:
+def test_every_error_has_the_one_root() -> None:
     """``except IpcqError`` catches whatever ipcq raises on purpose."""
-    assert issubclass(kind, IpcqError)
-    assert kind.__doc__
+    assert [kind for kind in ALL if not issubclass(kind, IpcqError) or not kind.__doc__] == []
 
 
 @pytest.mark.parametrize(
@@ -60,13 +58,11 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
     assert sorted(drawn) == sorted(errors.__all__)
 
 
-@pytest.mark.parametrize("kind", set(ALL) - {IllegalTransition, NotSupported})
-def test_errors_travel_between_processes(kind: type[Exception]) -> None:
+def test_errors_travel_between_processes() -> None:
     """An error that is pickled arrives as the same class with the same message."""
-    copy = pickle.loads(pickle.dumps(kind("what happened")))
-
-    assert type(copy) is kind
-    assert str(copy) == "what happened"
+    for kind in set(ALL) - {IllegalTransition, NotSupported}:
+        copy = pickle.loads(pickle.dumps(kind("what happened")))
+        assert (type(copy), str(copy)) == (kind, "what happened")
 
 
 def test_a_dead_worker_is_described() -> None:

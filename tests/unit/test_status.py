@@ -25,14 +25,14 @@ def test_the_numbers_are_fixed() -> None:
     }
 
 
-@pytest.mark.parametrize(("source", "target"), ALL)
-def test_only_the_moves_of_the_table_are_legal(source: Status | None, target: Status) -> None:
+def test_only_the_moves_of_the_table_are_legal() -> None:
     """A move passes if the table has it, and raises IllegalTransition if not."""
-    if (source, target) in LEGAL:
-        check_transition(source, target)
-    else:
-        with pytest.raises(IllegalTransition):
+    for source, target in ALL:
+        if (source, target) in LEGAL:
             check_transition(source, target)
+        else:
+            with pytest.raises(IllegalTransition, match=target.name):
+                check_transition(source, target)
 
 
 def test_a_done_task_stays_done() -> None:

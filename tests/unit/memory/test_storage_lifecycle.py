@@ -27,7 +27,7 @@ from ipcq import (
 from ipcq.backends.memory.layout import P_STATE, PART_ACTIVE
 from ipcq.backends.memory.leasing import MemoryLease
 
-from .acting import Rot13, fetched, total, work, worker
+from .acting import Rot13, fetched, total, until, work, worker
 from .children import child, elsewhere
 
 if TYPE_CHECKING:
@@ -268,12 +268,17 @@ def test_destroy_after_the_other_was_killed(make_queue: MakeQueue) -> None:
 def test_destroy_wakes_who_waits(make_queue: MakeQueue) -> None:
     """A worker and a producer that wait when the queue is destroyed get QueueClosed."""
     queue, other = make_queue("q", capacity=1), make_queue("q")
-    with other.register_worker("w") as lease:
+    with other.register_worker("w") as lease, ThreadPoolExecutor() as pool:
         stream = other.poll(lease)
-        assert next(stream) is None
+        queue.push(1)
+        working = pool.submit(list, stream)
+        until(lambda: queue.list_workers()[0].running)
+        pushing = pool.submit(other.push, 2)
+        until(pushing.running)
         queue.destroy(force=True)
-        with pytest.raises(QueueClosed):
-            list(stream)
+        for waiting in (working, pushing):
+            with pytest.raises(QueueClosed):
+                waiting.result(10)
         stream.close()
 
 
