@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -28,19 +28,16 @@ SETTLING = 2.0  # seconds for all that start to have started
 
 def measure(options: Options) -> Iterator[Table]:
     with ExitStack() as stack:
-        idle, skipped = {}, {}
-        for name in (OURS, *PEERS):
-            if process := stack.enter_context(apart(name)):
-                idle[name] = process
-            else:
-                skipped[name] = "missing"
+        started = {name: stack.enter_context(apart(name)) for name in (OURS, *PEERS)}
+        idle = {name: psutil.Process(it.pid) for name, it in started.items() if is_ready(it)}
+        skipped = {name: "missing" for name in started if name not in idle}
         time.sleep(0 if options.quick else SETTLING)
         found: dict[str, list[float]] = {name: [] for name in idle}
         for _ in range(options.rounds):
             before = {name: used(process) for name, process in idle.items()}
-            started = time.perf_counter()
+            begin = time.perf_counter()
             time.sleep(options.seconds)
-            seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - begin
             for name, process in idle.items():
                 found[name].append(100 * (used(process) - before[name]) / seconds)
     yield Table(
@@ -67,14 +64,16 @@ def _seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-@contextmanager
-def apart(name: str) -> Iterator[psutil.Process | None]:
-    """A process with idle workers; None where a peer is missing."""
+def apart(name: str) -> subprocess.Popen[bytes]:
+    """A process with idle workers, to be used by ``with``: that closes its input, which ends it."""
     command = [sys.executable, __file__, "--alone", name]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:  # which closes its input, and that ends it
-        assert process.stdout
-        yield psutil.Process(process.pid) if process.stdout.readline() else None
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def is_ready(process: subprocess.Popen[bytes]) -> bool:
+    """Whether its workers wait; False where a peer is missing."""
+    assert process.stdout
+    return bool(process.stdout.readline())
 
 
 def alone(name: str) -> None:

@@ -58,7 +58,7 @@ def measure(options: Options) -> Iterator[Table]:
 
 def apart(name: str, count: int) -> dict[str, int]:
     """Bytes by row, found by a process of its own; nothing where a peer is missing."""
-    command = [sys.executable, __file__, "--alone", name, str(count)]
+    command = [sys.executable, "-W", "ignore", __file__, "--alone", name, str(count)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if done.returncode == _MISSING:
         return {}
@@ -123,7 +123,8 @@ def end_at_once() -> None:
     """End without running all that waits, as the pools would."""
     sys.stdout.flush()
     for child in psutil.Process().children(recursive=True):
-        child.kill()
+        if "resource_tracker" not in " ".join(child.cmdline()):  # which removes their semaphores
+            child.kill()
     os._exit(0)
 
 
