@@ -183,10 +183,18 @@ class Simulation:
         """Make the memory what it was."""
         self.control[:], self.area[:] = image
 
-    def images(self, operation: Callable[[], object]) -> list[Image]:
-        """The memory before ``operation`` and after each of its stores."""
+    def images(self, operation: Callable[[], object], every: int = 1) -> list[Image]:
+        """The memory before ``operation`` and after its stores: each, or one of ``every``."""
         found = [self.image()]
-        self.words.stored = lambda: found.append(self.image())
+        stores = 0
+
+        def stored() -> None:
+            nonlocal stores
+            stores += 1
+            if stores % every == 1 % every:
+                found.append(self.image())
+
+        self.words.stored = stored
         try:
             operation()
         finally:

@@ -108,7 +108,7 @@ def _repairs(case: Case, sim: Simulation, every: int, inner: int) -> Iterator[tu
     images = [image for image in _images(case, sim) if _needs_rebuild(sim, image)]
     for image in images[::every]:
         sim.load(image)
-        for half_way in sim.images(sim.rebuild)[1:-1:inner]:
+        for half_way in sim.images(sim.rebuild, inner)[1:]:
             yield image, half_way
 
 

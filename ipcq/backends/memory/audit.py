@@ -44,7 +44,6 @@ from .layout import (
     M_SEQ,
     MAX_ATTEMPTS,
     MAX_DEATHS,
-    MAX_PARTICIPANTS,
     META_WORDS,
     NEXT_SHIFT,
     OP,
@@ -187,13 +186,12 @@ def _check_sets(core: Core, tell: Tell) -> None:
     w = core.w
     for name, at in SETS.items():
         for part in range(SET_WORDS):
-            if w[at + 1 + part] and not w[at] >> part & 1:
+            members = w[at + 1 + part]
+            if members and not w[at] >> part & 1:
                 tell(f"{name}: word {part} has members that the summary does not show")
-        for index in range(MAX_PARTICIPANTS):
-            if not w[at + 1 + (index >> 6)] >> (index & 63) & 1:
-                continue
-            if index >= core.participants or w[core.row(index) + P_STATE] != PART_ACTIVE:
-                tell(f"{name}: member {index} is not active")
+            for index in (64 * part + bit for bit in range(members.bit_length()) if members >> bit & 1):
+                if index >= core.participants or w[core.row(index) + P_STATE] != PART_ACTIVE:
+                    tell(f"{name}: member {index} is not active")
 
 
 # --- what is derived (I2) ---------------------------------------------------------------------
@@ -218,11 +216,10 @@ def _compare(core: Core, tell: Tell) -> None:
 def _copy(core: Core) -> Core:
     geometry = Geometry(core.capacity, core.participants, core.arena.blocks * BLOCK_BYTES)
     # Beyond what is committed even a look takes memory: on a full file system, a SIGBUS.
-    w = core.w
-    committed = core.meta_at + w[SLOTS_COMMITTED] * META_WORDS
-    words = _words(geometry.total)
-    for at in range(committed):
-        words[at] = w[at]
+    committed = 8 * (core.meta_at + core.w[SLOTS_COMMITTED] * META_WORDS)
+    data = memoryview(bytearray(geometry.total * 8))
+    data[:committed] = core.b[:committed]
+    words = data.cast("Q")
     nothing = memoryview(bytearray())
     return Core(words, nothing, nothing, geometry, _words(OUT_WORDS), _words(0))
 
