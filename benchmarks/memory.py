@@ -59,10 +59,11 @@ def measure(options: Options) -> Iterator[Table]:
 def apart(name: str, count: int) -> dict[str, int]:
     """Bytes by row, found by a process of its own; nothing where a peer is missing."""
     command = [sys.executable, "-W", "ignore", __file__, "--alone", name, str(count)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    done = subprocess.run(command, capture_output=True, check=False)  # workers cry when their pool is gone
     if done.returncode == _MISSING:
         return {}
-    done.check_returncode()
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
     sizes: dict[str, int] = json.loads(done.stdout)
     return sizes
 

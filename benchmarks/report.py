@@ -100,7 +100,7 @@ def _better(each: Table) -> Iterator[str]:
             continue
         times = row.median / ours.median if each.more_is_better else ours.median / max(row.median, 1e-9)
         if times > 1:
-            place = "" if row.x is None else f" at {row.x:,g} {each.axis}"
+            place = "" if row.x is None else f" at {row.x:,.12g} {each.axis}"
             yield f"{row.name}{place} ({number(row.median)} against {number(ours.median)} {each.unit})"
 
 

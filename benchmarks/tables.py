@@ -55,7 +55,7 @@ def number(value: float) -> str:
 
 
 def _place(table: Table, name: str, x: float | None) -> str:
-    return name if x is None else f"{name} at {x:,g} {table.axis}"
+    return name if x is None else f"{name} at {x:,.12g} {table.axis}"
 
 
 def _grid(table: Table) -> str:
@@ -77,5 +77,5 @@ def _pad(cell: str, width: int, column: int) -> str:
 def _cells(table: Table, row: Row) -> list[str]:
     ours = table.row(OURS, row.x)
     times = number(ours.median / row.median) if ours and row.median and row is not ours else ""
-    place = [] if row.x is None else [f"{row.x:,g}"]
+    place = [] if row.x is None else [f"{row.x:,.12g}"]
     return [row.name, *place, *map(number, (row.median, min(row.figures), max(row.figures))), times]
