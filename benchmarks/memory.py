@@ -124,8 +124,11 @@ def end_at_once() -> None:
     """End without running all that waits, as the pools would."""
     sys.stdout.flush()
     for child in psutil.Process().children(recursive=True):
-        if "resource_tracker" not in " ".join(child.cmdline()):  # which removes their semaphores
-            child.kill()
+        try:
+            if "resource_tracker" not in " ".join(child.cmdline()):  # which removes their semaphores
+                child.kill()
+        except psutil.Error:  # it has ended
+            pass
     os._exit(0)
 
 
