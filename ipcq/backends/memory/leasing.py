@@ -369,6 +369,7 @@ class MemoryStream:
         """Give back what was handed out ahead and not started, and end the stream."""
         if self._closed:
             return
+        self._connection.ensure_outside()
         self._closed = True
         if self._lease.stream is self:
             self._lease.stream = None
