@@ -66,13 +66,17 @@ def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     base = _SHM if os.access(_SHM, os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="ipcq-test-", dir=base))
     monkeypatch.setenv("IPCQ_DIR", str(directory))
+    servers_stay = request.node.get_closest_marker("one_fork_server")
+    if not servers_stay:
+        _stop_multiprocessing_servers()  # those of tests that let them stay
     pids, threads, descriptors = _pids(), set(threading.enumerate()), _descriptors()
     try:
         yield directory
         request.node.funcargs.clear()  # or pytest keeps queues, and what they map, for longer than we look
         leaks = _lasting(lambda: _processes(pids, directory))
         leaks += _lasting(lambda: _threads(threads))
-        _stop_multiprocessing_servers()
+        if not servers_stay:
+            _stop_multiprocessing_servers()
         leaks += _lasting(lambda: _descriptors() - descriptors)
     finally:
         _kill(_processes(pids, directory))
@@ -126,11 +130,12 @@ def _lasting(leaks: Callable[[], set[Any]]) -> list[str]:
 
 
 def _descriptors() -> set[tuple[int, str]]:
-    """Open descriptors with what they lead to; empty where /proc is missing."""
-    found = set()
+    """Open descriptors with what they lead to, but those of servers; empty where /proc is missing."""
+    found, servers = set(), _server_descriptors()
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
         try:
-            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+            if int(name) not in servers:
+                found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
         except FileNotFoundError:  # the one that listed the directory
             pass
     return found
@@ -158,11 +163,11 @@ def _processes(before: set[int], directory: Path) -> set[_Process]:
     Only what was not there ``before`` is looked at: this runs after each single test.
     multiprocessing's two servers are no leak: they are made to be reused, and stopped below.
     """
-    mark = f"IPCQ_DIR={directory}\0"
+    mark, servers = f"IPCQ_DIR={directory}\0", _server_pids()
     return {
         _Process(pid)
-        for pid in _pids() - before - _server_pids()
-        if _parent(pid) == os.getpid() or mark in _read(pid, "environ")
+        for pid in _pids() - before - servers
+        if _parent(pid) in {os.getpid(), *servers} or mark in _read(pid, "environ")
     }
 
 
@@ -211,11 +216,16 @@ def _server_pids() -> set[int]:
     }
 
 
+def _server_descriptors() -> set[int | None]:
+    """Closing these ends the servers."""
+    return {getattr(_forkserver, "_forkserver_alive_fd", None), getattr(_tracker, "_fd", None)}
+
+
 def _stop_multiprocessing_servers() -> None:
     """End the fork server and the resource tracker, as CPython's own tests do.
 
     The fork server keeps the environment of the test that started it: the next test's workers
-    would open queues in a directory that is gone.
+    would open queues in a directory that is gone. ``one_fork_server`` is for those that open none.
     """
     for server in (_forkserver, _tracker):
         if getattr(server, "_stop", None) is not None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,11 @@ def run(*arguments: str, sent: str | None = None, **options: Any) -> Ended:
     if sent is not None:
         options["stdin"] = subprocess.PIPE
     return end(start(*arguments, **options), sent)
+
+
+def run_all(commands: Iterable[list[str]]) -> list[Ended]:
+    """Run several at the same time."""
+    return [end(process) for process in [start(*arguments) for arguments in commands]]
 
 
 def call(name: str) -> str:

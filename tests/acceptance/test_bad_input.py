@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from ipcq import MemoryStorage
 
-from .command import IPCQ, ROOT, call, complaint, run
+from .command import IPCQ, ROOT, call, complaint, end, run, run_all
 
 
 @pytest.fixture(autouse=True)
@@ -23,25 +24,22 @@ def nothing_left(private_directory: Path) -> Iterator[None]:
     assert list(private_directory.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([call("none_such"), "a"], "has no attribute 'none_such'"),
-        (["none.such:function", "a"], 'try: python -c "import none.such"'),
-        ([call("later"), "a"], "coroutine function; ipcq map calls plain functions: wrap it"),
-        (["len", "a"], "write MODULE:FUNCTION"),
-        (
-            ["tests/acceptance/functions.py:same", "a"],
-            "give the module, as in tests.acceptance.functions:same",
-        ),
-        ([call("same"), "-n", "none"], "is not a number from 1 to 1024"),
-    ],
-)
-def test_a_wrong_command_is_refused(arguments: list[str], message: str) -> None:
+WRONG = [
+    ([call("none_such"), "a"], "has no attribute 'none_such'"),
+    (["none.such:function", "a"], 'try: python -c "import none.such"'),
+    ([call("later"), "a"], "coroutine function; ipcq map calls plain functions: wrap it"),
+    (["len", "a"], "write MODULE:FUNCTION"),
+    (["tests/acceptance/functions.py:same", "a"], "give the module, as in tests.acceptance.functions:same"),
+    ([call("same"), "-n", "none"], "is not a number from 1 to 1024"),
+]
+
+
+def test_a_wrong_command_is_refused() -> None:
     """The status is 2, and nothing was started."""
-    ended = run("map", *arguments)
-    assert message in complaint(ended)
-    assert ended.status == 2
+    commands = [["map", *arguments] for arguments, _ in WRONG]
+    for ended, (_, message) in zip(run_all(commands), WRONG, strict=True):
+        assert message in complaint(ended)
+        assert ended.status == 2
 
 
 @pytest.mark.slow
@@ -52,29 +50,27 @@ def test_a_value_without_json_form_is_its_items_error() -> None:
     assert (ended.status, len(ended.lines)) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("redirection", "status", "message"),
-    [
-        (">&-", 2, "standard output is closed: there is no place for results"),
-        ("<&-", 0, "there were no items"),
-        pytest.param(
-            "0>/dev/null",
-            2,
-            "cannot read items from standard input: Bad file descriptor",
-            marks=pytest.mark.slow,
-        ),
-        (">/dev/full", 1, "No space left on device: 'standard output'; make room and run again"),
-    ],
-)
-def test_descriptors_may_be_anything(redirection: str, status: int, message: str) -> None:
+REDIRECTED = [
+    (">&-", 2, "standard output is closed: there is no place for results"),
+    ("<&-", 0, "there were no items"),
+    ("0>/dev/null", 2, "cannot read items from standard input: Bad file descriptor"),
+    (">/dev/full", 1, "No space left on device: 'standard output'; make room and run again"),
+]
+
+
+def test_descriptors_may_be_anything() -> None:
     """Closed, full or for writing only: it is told, or there are no items."""
-    item = "" if redirection[0] in "<0" else "a"
-    done = subprocess.run(
-        f'"{sys.executable}" -m ipcq map {call("same")} {item} {redirection}',
-        shell=True, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert message in done.stderr
-    assert (done.returncode, done.stderr.count("\n")) == (status, 1)
+    processes = []
+    for redirection, _, _ in REDIRECTED:
+        item = "" if redirection[0] in "<0" else "a"
+        command = f'"{sys.executable}" -m ipcq map {call("same")} {item} {redirection}'
+        processes.append(
+            subprocess.Popen(command, shell=True, cwd=ROOT, stdout=PIPE, stderr=PIPE, encoding="utf-8")
+        )
+    for process, (_, status, message) in zip(processes, REDIRECTED, strict=True):
+        ended = end(process)
+        assert message in ended.err
+        assert (ended.status, ended.err.count("\n")) == (status, 1)
 
 
 def test_a_directory_open_to_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +78,7 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "open"))
-    for arguments in (["map", call("same"), "a"], ["gc"]):
-        ended = run(*arguments)
+    for ended in run_all([["map", call("same"), "a"], ["gc"]]):
         assert "open to other users (mode 777); set IPCQ_DIR" in complaint(ended)
         assert ended.status == 1
     assert os.listdir(tmp_path / "open") == []
@@ -152,6 +147,7 @@ def test_a_value_over_the_limit_is_its_own_error(tmp_path: Path, monkeypatch: py
     assert ended.status == 1
 
 
+@pytest.mark.slow
 def test_what_fails_only_in_workers_is_told_once(tmp_path: Path) -> None:
     """A module that can be imported once but not again ends the command with the reason."""
     (tmp_path / "once.py").write_text(

@@ -38,11 +38,13 @@ def test_items_are_lines_of_standard_input() -> None:
     assert (ended.status, ended.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_items_may_end_with_nul() -> None:
     """With -0 an item may have line breaks inside, as file names may."""
     assert run("map", call("same"), "-0", "-n", "1", sent="a\nb\0c\0").values == ["a\nb", "c"]
 
 
+@pytest.mark.slow
 def test_items_are_files_that_match(tmp_path: Path) -> None:
     """--glob gives files in order, down to any depth, whatever bytes their names have."""
     names = [b"a.txt", b"sub/b.txt", b"sub/\xff.txt"]

@@ -58,6 +58,7 @@ def test_results_and_bar_do_not_mix(terminal: tuple[int, int], tmp_path: Path) -
     end(process)
 
 
+@pytest.mark.slow
 def test_somebody_who_is_to_type_is_told(terminal: tuple[int, int]) -> None:
     """Reading from a terminal says so: it does not look stuck."""
     screen, keyboard = terminal

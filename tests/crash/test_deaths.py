@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import Monitor, Status, TaskFailed, WorkerDied
+from ipcq import Monitor, Status, TaskFailed, TaskResult, WorkerDied
 
 from .aftermath import check_empty
 from .handlers import end_badly
@@ -18,35 +18,39 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 
 ENDS = [
-    pytest.param("SIGKILL", signal.SIGKILL, None, "SIGKILL", id="SIGKILL"),
-    pytest.param("segfault", signal.SIGSEGV, None, "SIGSEGV", id="segfault"),
-    pytest.param("exit 3", None, 3, "exit code 3", id="exit"),
+    ("SIGKILL", signal.SIGKILL, None, "SIGKILL"),
+    ("segfault", signal.SIGSEGV, None, "SIGSEGV"),
+    ("exit 3", None, 3, "exit code 3"),
 ]
 
 
-@pytest.mark.parametrize(("how", "number", "exitcode", "told"), ENDS)
-def test_a_task_that_ends_its_workers_is_given_up(
-    make_queue: MakeQueue, how: str, number: int | None, exitcode: int | None, told: str
-) -> None:
+def test_a_task_that_ends_its_workers_is_given_up(make_queue: MakeQueue) -> None:
     """After max_deaths + 1 deaths it is KILLED, with pid, signal or exit code, and memory; others go on."""
     storage = make_queue()
     with Monitor(storage, end_badly, workers=2):
-        fatal = storage.push(how, max_deaths=1)
+        fatal = storage.push_bulk([how for how, *_ in ENDS], max_deaths=1)
         ids = storage.push_bulk([f"task {n}" for n in range(50)])
         values = [storage.wait(task_id, PATIENCE).unwrap() for task_id in ids]
-        result = storage.wait(fatal, PATIENCE)
-        task = storage.fetch_by_id(fatal)
+        results = [storage.wait(task_id, PATIENCE) for task_id in fatal]
+        tasks = [storage.fetch_by_id(task_id) for task_id in fatal]
     assert values == [f"task {n}" for n in range(50)]
-    assert result.status is Status.KILLED
-    assert task is not None
-    assert (task.deaths, task.attempts) == (2, 0)
+    for result, task, (_, number, exitcode, told) in zip(results, tasks, ENDS, strict=True):
+        assert result.status is Status.KILLED
+        assert task is not None
+        assert (task.deaths, task.attempts) == (2, 0)
+        died = _death(result)
+        assert told in str(died)
+        assert died.pid > 0
+        assert died.rss > 1 << 20
+        assert (died.signal, died.exitcode) == (number, exitcode)
+        print(f"\n{died}")
+    check_empty(storage)
+
+
+def _death(result: TaskResult[Any]) -> WorkerDied:
+    """How the last worker of a task ended."""
     with pytest.raises(TaskFailed) as caught:
         result.unwrap()
     died = caught.value.__cause__
     assert isinstance(died, WorkerDied)
-    assert told in str(died)
-    assert died.pid > 0
-    assert died.rss > 1 << 20
-    assert (died.signal, died.exitcode) == (number, exitcode)
-    print(f"\n{died}")
-    check_empty(storage)
+    return died

@@ -17,6 +17,7 @@ from ipcq.monitor.process import Launcher
 
 from .fakes import Files, eventually, gone, handle
 
+pytestmark = pytest.mark.one_fork_server
 QUICK = RestartPolicy(delay=0.001, max_delay=0.001, max_failures=2)
 
 

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from .fakes import Files, eventually, gone
 
+METHODS = ["forkserver", "spawn", "fork"]
 ROOT = Path(__file__).parents[3]
 
 SCRIPT = """
@@ -43,6 +46,30 @@ def _script(directory: Path, body: str, *arguments: str, guard: bool = True) -> 
     )
 
 
+@contextmanager
+def _scripts(
+    directory: Path, body: str, methods: list[str]
+) -> Iterator[list[tuple[Files, subprocess.Popen[str]]]]:
+    """The script once for each start method, all at the same time, each with a queue of its own."""
+    with ExitStack() as stack:
+        scripts = []
+        for number, method in enumerate(methods):
+            (directory / str(number)).mkdir()
+            backend = Files(directory / str(number))
+            process = stack.enter_context(_script(backend.directory, body, method))
+            stack.callback(_kill_group, process)
+            scripts.append((backend, process))
+        yield scripts
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """Where a test failed, nothing of its scripts stays."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 @pytest.fixture
 def backend(tmp_path: Path) -> Files:
     """An empty queue."""
@@ -60,17 +87,17 @@ def _begin(backend: Files, word: str = "wait") -> None:
     eventually((backend.directory / "go.begun").exists)
 
 
-@pytest.mark.parametrize("task", ["wait", "wait-natively"])
-@pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
-def test_workers_do_not_outlive_a_killed_monitor(backend: Files, method: str, task: str) -> None:
+def test_workers_do_not_outlive_a_killed_monitor(tmp_path: Path) -> None:
     """SIGKILL to its process ends them, those in native code too, however they were started."""
-    with _script(backend.directory, "monitor.run()", method) as process:
-        workers = _workers(backend, 2)
-        _begin(backend, task)
+    cases = [(method, task) for method in METHODS for task in ("wait", "wait-natively")]
+    with _scripts(tmp_path, "monitor.run()", [method for method, _ in cases]) as scripts:
+        for (backend, process), (_, task) in zip(scripts, cases, strict=True):
+            workers = _workers(backend, 2)
+            _begin(backend, task)
 
-        process.kill()
-        eventually(lambda: all(gone(pid) for pid in workers), timeout=5)
-        process.communicate()
+            process.kill()
+            eventually(lambda workers=workers: all(gone(pid) for pid in workers), timeout=5)  # type: ignore[misc]
+            process.communicate()
 
 
 def test_workers_do_not_outlive_a_killed_monitor_whose_process_forked(backend: Files) -> None:
@@ -92,14 +119,15 @@ def test_workers_do_not_outlive_a_killed_monitor_whose_process_forked(backend: F
         process.communicate()
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
-def test_a_forgotten_stop_does_not_hang_the_exit(backend: Files, method: str) -> None:
+def test_a_forgotten_stop_does_not_hang_the_exit(tmp_path: Path) -> None:
     """A program that ends without stopping its Monitor stops it then, and ends."""
-    backend.push("pid")
     body = "monitor.start(); eventually(lambda: backend.names('done'))"
-    with _script(backend.directory, body, method) as process:
-        assert process.communicate(timeout=20)[1] == ""
-        assert process.returncode == 0
+    with _scripts(tmp_path, body, METHODS) as scripts:
+        for backend, _ in scripts:
+            backend.push("pid")
+        for _, process in scripts:
+            assert process.communicate(timeout=20)[1] == ""
+            assert process.returncode == 0
 
 
 def test_a_script_whose_workers_cannot_start_fails(backend: Files) -> None:
@@ -124,34 +152,37 @@ def test_a_script_without_a_guard_fails_with_advice(backend: Files) -> None:
     assert "a script must start its Monitor under: if __name__ == '__main__'" in told.splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_is_one_stop(backend: Files, number: int) -> None:
+def test_a_signal_to_the_whole_group_is_one_stop(tmp_path: Path) -> None:
     """Ctrl-C in a terminal, or the stop of a service: tasks finish, in all processes."""
-    with _script(backend.directory, "monitor.run()", "forkserver") as process:
-        workers = _workers(backend, 2)
-        _begin(backend)
+    with _scripts(tmp_path, "monitor.run()", ["forkserver"] * 2) as scripts:
+        for (backend, process), number in zip(scripts, (signal.SIGINT, signal.SIGTERM), strict=True):
+            workers = _workers(backend, 2)
+            _begin(backend)
 
-        os.killpg(process.pid, number)
-        eventually(lambda: sum(gone(pid) for pid in workers) == 1)  # the idle one
-        (backend.directory / "go").touch()
-        told = process.communicate(timeout=20)[1]
+            os.killpg(process.pid, number)
+            eventually(lambda workers=workers: sum(gone(pid) for pid in workers) == 1)  # type: ignore[misc]
+            (backend.directory / "go").touch()  # the idle one is gone
+            told = process.communicate(timeout=20)[1]
 
-    assert (process.returncode, told) == (0, "")
-    assert backend.names("done") == ["0"]
+            assert (process.returncode, told) == (0, "")
+            assert backend.names("done") == ["0"]
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_second_ctrl_c_gives_back_what_runs(backend: Files, method: str) -> None:
+def test_a_second_ctrl_c_gives_back_what_runs(tmp_path: Path) -> None:
     """In a with block, too: the first one is the program's, the second is for the workers."""
-    body = "with monitor: time.sleep(60)"
-    with _script(backend.directory, body, method) as process:
-        _workers(backend, 2)
-        _begin(backend)
+    with _scripts(tmp_path, "with monitor: time.sleep(60)", ["forkserver", "spawn"]) as scripts:
+        for backend, process in scripts:
+            _workers(backend, 2)
+            _begin(backend)
 
-        os.killpg(process.pid, signal.SIGINT)
-        eventually(lambda: len([p for p in map(int, backend.names("workers")) if not gone(p)]) == 1)
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=20)
+            os.killpg(process.pid, signal.SIGINT)
+            eventually(lambda backend=backend: len(_alive(backend)) == 1)  # type: ignore[misc]
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=20)
 
-    assert backend.names("todo") == ["0"]
-    assert process.returncode == -signal.SIGINT
+            assert backend.names("todo") == ["0"]
+            assert process.returncode == -signal.SIGINT
+
+
+def _alive(backend: Files) -> list[int]:
+    return [pid for pid in map(int, backend.names("workers")) if not gone(pid)]
