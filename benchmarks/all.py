@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from interrupts import INTERRUPTED, run
 
 __all__ = ["NAMES"]
 
@@ -34,23 +35,27 @@ def main() -> int:
     said.results.mkdir(parents=True, exist_ok=True)
     if os.getloadavg()[0] > _QUIET:
         print(f"load {os.getloadavg()[0]:.2f}: not a quiet machine; others' work will be in the figures\n")
-    failed = [name for name in said.only if not run(name, said.results, others)]
+    failed = []
+    for name in said.only:
+        code = measure(name, said.results, others)
+        if code == INTERRUPTED:
+            return code
+        if code:
+            failed.append(name)
     print(
         f"failed: {', '.join(failed)}" if failed else f"all done; python benchmarks/report.py {said.results}"
     )
     return 1 if failed else 0
 
 
-def run(name: str, results: Path, others: list[str]) -> bool:
-    """One of them; whether it ran to its end."""
+def measure(name: str, results: Path, others: list[str]) -> int:
+    """One of them; its exit code."""
     files = ["--json", str(results / f"{name}.json"), "--plot", str(results / f"{name}.png")]
     print(f"=== {name}", flush=True)
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / f"{name}.py"), *files, *others], check=False
-    )
+    code = run([sys.executable, str(Path(__file__).parent / f"{name}.py"), *files, *others])
     print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
-    return done.returncode == 0
+    return code
 
 
 if __name__ == "__main__":

@@ -134,11 +134,8 @@ def _faster_fifo(**codec: Any) -> Iterator[Channel]:
 @contextmanager
 def _queue() -> Iterator[Channel]:
     queue = get_context("spawn").Queue()
-    try:
-        yield Queue(queue)
-    finally:
-        queue.cancel_join_thread()  # whatever an error left in it is not wanted
-        queue.close()
+    queue.cancel_join_thread()  # whatever an error leaves in it is not wanted
+    yield Queue(queue)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--alone"]:
         try:
             alone(sys.argv[2])
-        except ImportError:
-            pass
+        except (ImportError, BrokenPipeError):  # missing; or nobody listens any more
+            sys.stdout = None
     else:
         main(__doc__, measure, rounds=5, seconds=4)

@@ -76,8 +76,7 @@ def of_ipcq(length: int) -> Iterator[Step]:
 @contextmanager
 def of_queue(length: int) -> Iterator[Step]:
     queue: Any = get_context("spawn").Queue()
-    for _ in range(length):
-        queue.put(PAYLOAD)
+    queue.cancel_join_thread()  # what is left in it in the end is not wanted
 
     def step() -> None:
         for _ in range(BATCH):
@@ -85,11 +84,10 @@ def of_queue(length: int) -> Iterator[Step]:
         for _ in range(BATCH):
             queue.get()
 
-    try:
-        yield step
-    finally:
-        queue.cancel_join_thread()
-        queue.close()
+    for _ in range(length):
+        queue.put(PAYLOAD)
+    yield step
+    queue.close()
 
 
 WAYS: dict[str, Callable[[int], AbstractContextManager[Step]]] = {

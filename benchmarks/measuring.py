@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from figures import Row, Table
+from interrupts import in_own_session
 from machine import machine
 from tables import text
 
@@ -85,7 +84,7 @@ def main(
     said = parser.parse_args()
     if said.plot:
         import plots  # now, not when all is measured: it may not be installed
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is ended
+    in_own_session()
     options = Options(1, 0.01, True) if said.quick else Options(said.rounds, said.seconds, False)
     found = machine()
     print("\n".join(f"{name}: {value}" for name, value in found.items()), flush=True)

@@ -103,8 +103,8 @@ def of_ipcq() -> Iterator[tuple[Push, Callable[[], int]]]:
 @contextmanager
 def of_queue() -> Iterator[tuple[Push, Callable[[], int]]]:
     queue: Any = get_context("spawn").Queue()
+    queue.cancel_join_thread()  # what is left in it in the end is not wanted
     yield lambda items: [queue.put(item) for item in items], lambda: 0
-    queue.cancel_join_thread()
 
 
 def of_pool(name: str) -> Callable[[], Any]:
@@ -112,12 +112,18 @@ def of_pool(name: str) -> Callable[[], Any]:
     def opened() -> Iterator[tuple[Push, Callable[[], int]]]:
         with PEERS[name](1) as peer:
             peer.call(same, 0)
-            busy = peer.tell(time.sleep, 600)
+            busy = peer.tell(outlive, os.getpid())
             yield lambda items: [peer.tell(same, item) for item in items], lambda: 0
             del busy
             end_at_once()
 
     return opened
+
+
+def outlive(pid: int) -> None:
+    """A task that runs for as long as a process."""
+    while psutil.pid_exists(pid):
+        time.sleep(0.1)
 
 
 def end_at_once() -> None:
