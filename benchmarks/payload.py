@@ -67,4 +67,4 @@ def a_copy(data: bytes) -> Callable[[], float]:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure, rounds=9)
+    main(__doc__, measure, rounds=15)

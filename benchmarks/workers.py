@@ -58,4 +58,4 @@ def tasks_a_second(way: Way, workers: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    main(__doc__, measure, rounds=5, seconds=0.4)
+    main(__doc__, measure, rounds=7, seconds=0.4)
