@@ -135,11 +135,12 @@ class Pusher:
             batch.append(task)
         done = 0
         me = self._me()
-        room = _Room(self, me, terms)
+        room: _Room | None = None
         while done < len(batch):
             accepted, code = self._accept(batch[done:] if done else batch, me.index)
             done += accepted
             if code != OK:
+                room = room or _Room(self, me, terms)
                 try:
                     room.make(code, batch[done])
                 except TaskSinkError as error:

@@ -96,6 +96,8 @@ class Inbox:
                 self._unseen.update(fresh.intersection(wanted))
             for task_id in wanted:
                 waiting.setdefault(task_id, []).append(who.reference)
+        if not others:
+            return
         found = self.look_up(others)
         for task_id, place in zip(others, found, strict=True):
             if place is None:
