@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+_FAILED = pytest.StashKey[bool]()
 _GRACE = 3.0  # seconds for what a test has ended to be gone
 _SHM = "/dev/shm"  # where queues live by default: only there does a full file system act the same
 
@@ -57,6 +58,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note for the fixture below whether the test failed."""
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture(autouse=True)
 def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A namespace of this test's own; checks that no process, thread or descriptor outlives it.
@@ -77,7 +88,8 @@ def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
         leaks += _lasting(lambda: _threads(threads))
         if not servers_stay:
             _stop_multiprocessing_servers()
-        leaks += _lasting(lambda: _descriptors() - descriptors)
+        if not request.node.stash.get(_FAILED, False):  # its traceback holds what it had
+            leaks += _lasting(lambda: _descriptors() - descriptors)
     finally:
         _kill(_processes(pids, directory))
         shutil.rmtree(directory)

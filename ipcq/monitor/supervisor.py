@@ -180,16 +180,19 @@ class Supervisor:
             self._bury(ended)
 
     def _start_due(self) -> None:
-        for place in [place for place, due in self._due.items() if due <= monotonic()]:
-            try:
-                process = self._launcher.start(place)
-            except OSError as error:  # out of processes, memory or descriptors: may pass
-                pause = self._restarts.ended(place, ready=False, failed=True, lived=0)
-                self._decide(place, f"worker {place} was not started: {error}", pause)
-                continue
-            del self._due[place]
-            self._processes[place] = process
-            log.debug("started %r", process)
+        """Start one worker whose time has come: who ends meanwhile does not wait for all the others."""
+        place = next((place for place, due in self._due.items() if due <= monotonic()), None)
+        if place is None:
+            return
+        try:
+            process = self._launcher.start(place)
+        except OSError as error:  # out of processes, memory or descriptors: may pass
+            pause = self._restarts.ended(place, ready=False, failed=True, lived=0)
+            self._decide(place, f"worker {place} was not started: {error}", pause)
+            return
+        del self._due[place]
+        self._processes[place] = process
+        log.debug("started %r", process)
 
     def _wait(self) -> set[object]:
         assert self._bell is not None

@@ -92,7 +92,7 @@ class Participant:
         _write_text(self.connection, row + P_LAYERS, layers)
 
     def _enter(self, role: int, name: str) -> None:
-        if role == ROLE_WORKER and _live_worker(self.connection, name):
+        if role == ROLE_WORKER and _workers_named(self.connection, name):
             raise _exists(self.connection, name)
         self.connection.core.clear_out()
         self.connection.recover.enter(self.index)
@@ -208,20 +208,23 @@ def _claim(connection: Connection) -> int:
 def _check_name(connection: Connection, name: str) -> None:
     if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
         raise ValueError(f"a worker's id is 1 to {NAME_BYTES} bytes of text, not {name!r}")
-    if _live_worker(connection, name):
-        reclaim_dead(connection, ())  # a dead holder of the name gives way at once
-        if _live_worker(connection, name):
+    holders = _workers_named(connection, name)
+    if holders:
+        dead = [(index, generation) for index, generation in _abandoned(connection) if index in holders]
+        _reclaim_rows(connection, dead, ())  # it gives way at once; others' Monitors keep their moment
+        if _workers_named(connection, name):
             raise _exists(connection, name)
 
 
-def _live_worker(connection: Connection, name: str) -> bool:
-    w = connection.words
-    for index in range(min(w[PART_HIGH], connection.core.participants)):
+def _workers_named(connection: Connection, name: str) -> list[int]:
+    """The rows of workers with that id, dead or alive."""
+    w, found = connection.words, []
+    for index in _rows(connection):
         row = connection.core.row(index)
         works = w[row + P_STATE] == PART_ACTIVE and w[row + P_ROLE] == ROLE_WORKER
         if works and read_text(connection, row + P_NAME) == name:
-            return True
-    return False
+            found.append(index)
+    return found
 
 
 def _exists(connection: Connection, name: str) -> WorkerExists:
@@ -247,26 +250,41 @@ def _write_text(connection: Connection, at: int, text: str) -> None:
 
 def reclaim_dead(connection: Connection, exits: Iterable[WorkerExit]) -> list[TaskId]:
     """Return the tasks of every dead participant; tell which."""
-    w = connection.words
-    seen = {end.pid: end for end in exits}
-    back: list[TaskId] = []
-    for index in _rows(connection):
-        row = connection.core.row(index)
-        generation = w[row + P_GEN]
-        if _is_abandoned(connection, index):
-            end = seen.get(w[row + P_PID], WorkerExit(0, 0))
-            with connection.turn:
-                count = connection.run(_reclaim, connection, index, generation, end)
-                back += [connection.task_id(connection.out[n]) for n in range(count)]
-    return back
+    return _reclaim_rows(connection, _abandoned(connection), exits)
 
 
 def reclaim_abandoned(connection: Connection) -> list[TaskId]:
-    """`reclaim_dead` by who does not know how they ended: a Monitor that does may come first."""
-    if not any(_is_abandoned(connection, index) for index in _rows(connection)):
+    """`reclaim_dead` by who does not know how they ended: a Monitor that does may come first.
+
+    Who dies in the meantime has a Monitor, too, and its turn comes with the next look.
+    """
+    dead = _abandoned(connection)
+    if not dead:
         return []
     time.sleep(_GRACE)
-    return reclaim_dead(connection, ())
+    return _reclaim_rows(connection, dead, ())
+
+
+def _reclaim_rows(
+    connection: Connection, rows: Iterable[tuple[int, int]], exits: Iterable[WorkerExit]
+) -> list[TaskId]:
+    """Return what the dead in these rows had, if they are still theirs."""
+    w = connection.words
+    seen = {end.pid: end for end in exits}
+    back: list[TaskId] = []
+    for index, generation in rows:
+        end = seen.get(w[connection.core.row(index) + P_PID], WorkerExit(0, 0))
+        with connection.turn:
+            count = connection.run(_reclaim, connection, index, generation, end)
+            back += [connection.task_id(connection.out[n]) for n in range(count)]
+    return back
+
+
+def _abandoned(connection: Connection) -> list[tuple[int, int]]:
+    """The rows in use whose process is dead, each with its generation."""
+    w = connection.words
+    rows = [(index, w[connection.core.row(index) + P_GEN]) for index in _rows(connection)]
+    return [(index, generation) for index, generation in rows if _is_abandoned(connection, index)]
 
 
 def _rows(connection: Connection) -> range:

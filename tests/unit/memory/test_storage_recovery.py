@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipcq import Filter, LeaseLost, MemoryStorage, Status, TaskFailed, TaskId, WorkerDied, WorkerExit
+from ipcq.backends.memory import participant
 from ipcq.backends.memory.layout import PART_HIGH
 
 from .acting import error_of, fetched, pattern, status, total, work, worker
@@ -164,6 +166,35 @@ def test_a_waiter_notices_by_itself(queue: MemoryStorage) -> None:
         process.hear()
         process.kill()
     assert error_of(queue.wait(task_id, 1.5)).type == "WorkerDied"
+
+
+def test_each_of_the_dead_has_its_moment(queue: MemoryStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who dies while another's Monitor is waited for is not taken with it: its own may know how it died."""
+    first, second = queue.push_bulk([1, 2], max_deaths=0)
+    with child(_holder(queue, "a")) as one:
+        one.hear()
+        with child(_holder(queue, "b")) as two:
+            two.hear()
+            one.kill()
+            monkeypatch.setattr(
+                participant, "time", SimpleNamespace(sleep=lambda _: two.kill(), time=time.time)
+            )
+            MemoryStorage(queue.queue).close()
+    assert (status(queue, first), status(queue, second)) == (Status.KILLED, Status.RUNNING)
+    queue.resume_abandoned(exits=[WorkerExit(two.pid, -signal.SIGKILL)])
+    assert error_of(queue.wait(second, 10)).details["signal"] == signal.SIGKILL
+
+
+def test_an_id_takes_over_nobody_else(queue: MemoryStorage) -> None:
+    """Who registers under the id of one dead worker leaves the others to those who know how they died."""
+    first, second = queue.push_bulk([1, 2], max_deaths=0)
+    with child(_holder(queue, "a")) as one, child(_holder(queue, "b")) as two:
+        for process in (one, two):
+            process.hear()
+        for process in (one, two):
+            process.kill()
+        queue.register_worker("a").close()
+    assert (status(queue, first), status(queue, second)) == (Status.KILLED, Status.RUNNING)
 
 
 def test_who_opens_the_queue_puts_it_in_order(make_queue: MakeQueue) -> None:
