@@ -16,6 +16,9 @@ A reader who comes before a writer's lock keeps the writer out; one who comes af
 name gone, since retiring renames first. The same keeps a file in the pool from being overwritten
 while a worker that lost its task still writes there. ``flock`` lives on in forked children: that
 errs on the safe side, and the writer's is given up by name, not by closing.
+
+Mappings of files that may come back are kept (see `mappings`), by any process. A file that is removed
+is emptied, too, if nobody looks at it: else they would keep its memory.
 """
 
 from __future__ import annotations
@@ -24,12 +27,12 @@ import errno
 import fcntl
 import mmap
 import os
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
 from ...errors import CorruptQueue, QueueClosed, QueueFull, StorageError
+from .mappings import Mappings, few_left
 from .segment import BLOBS, Descriptor, allocate, space
 
 __all__ = ["Blobs"]
@@ -53,15 +56,19 @@ class Blobs:
         """
         Args:
             directory: the queue's.
-            pool_bytes: most that retired files may occupy; 0 for no reuse.
-            pool_files: how many of them there may be, each of at most its share of the bytes.
+            pool_bytes: most that retired files may occupy; 0 for no reuse. No more is mapped for reuse.
+            pool_files: how many of them there may be; the last two have three parts of the bytes each, the
+                others one: a large file is read while the next is written.
 
         Raises:
             QueueClosed: the queue was destroyed.
         """
         self.path = os.path.join(directory, BLOBS)
-        self._largest = pool_bytes // pool_files if pool_files else 0
-        self._pool = tuple(f"{_POOL}{n}" for n in range(pool_files if self._largest else 0))
+        parts = [3 if n >= pool_files - 2 else 1 for n in range(pool_files)]
+        most = [pool_bytes * part // sum(parts) for part in parts]
+        self._pool = {f"{_POOL}{n}": each for n, each in enumerate(most) if each}
+        self._largest = max(self._pool.values(), default=0)
+        self._mappings = Mappings(2 * len(self._pool), pool_bytes)
         self._turn = count()
         try:
             self._directory: Descriptor | None = Descriptor(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -76,6 +83,7 @@ class Blobs:
     def close(self) -> None:
         """Close the directory; what is mapped stays for whoever has it."""
         self._directory = None
+        self._mappings.clear()
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -101,13 +109,16 @@ class Blobs:
         with space(self.path):
             fd = self._own(here, name, length)
             try:
-                _fill(fd, views, length)
+                self._fill(here, name, fd, views, length)
             except BaseException:
                 _unlink(here, name)
+                _empty(fd)
                 raise
             finally:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # a forked child may have the descriptor too
-                os.close(fd)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # a forked child may have the descriptor too
+                finally:
+                    os.close(fd)
 
     def _own(self, here: Descriptor, name: str, length: int) -> int:
         """An open file of our name that nobody else looks at, with its exclusive lock."""
@@ -119,7 +130,7 @@ class Blobs:
             try:
                 fd = os.open(name, _CREATE, 0o600, dir_fd=here.number)
             except FileExistsError:
-                _unlink(here, name)  # of a producer that was killed
+                _remove(here, name)  # of a producer that was killed
                 continue
             except FileNotFoundError as error:
                 raise self._destroyed() from error
@@ -128,14 +139,42 @@ class Blobs:
         raise StorageError(f"cannot write {name} in {self.path}: somebody keeps removing it")
 
     def _fitting(self, here: Descriptor, length: int) -> Iterator[str]:
-        """Retired files of a similar size: with others, few pages would be warm or many lost."""
+        """Retired files of a similar size: with others, few pages would be warm or many lost.
+
+        Those that are mapped come first.
+        """
+        others = []
         for retired in self._pool:
             try:
-                size = os.stat(retired, dir_fd=here.number, follow_symlinks=False).st_size
+                status = os.stat(retired, dir_fd=here.number, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if size <= 2 * length <= 4 * size:
+            if not status.st_size <= 2 * length <= 4 * status.st_size:
+                continue
+            if status in self._mappings:
                 yield retired
+            else:
+                others.append(retired)
+        yield from others
+
+    def _fill(self, here: Descriptor, name: str, fd: int, views: list[memoryview], length: int) -> None:
+        """Give the file exactly these bytes; memory first, while nothing of it is written."""
+        had = os.fstat(fd).st_size
+        if had > length:
+            os.ftruncate(fd, length)
+        status = os.fstat(fd)
+        if length and (status.st_size < length or status.st_blocks * 512 < length):
+            allocate(fd, 0, length)
+            status = os.fstat(fd)
+        mapping = self._mappings.get(status)
+        if mapping is None and had and 0 < length <= self._largest:
+            mapping = self._mappings.add(name, here, status, populate=True)
+        if mapping is not None:
+            mapping.fill(views)
+            return
+        for view in views:
+            while view:
+                view = view[os.write(fd, view) :]
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -158,10 +197,24 @@ class Blobs:
             try:
                 if not _is_locked(here, name, fd, fcntl.LOCK_SH, close=False):
                     return None
-                self._check_length(name, os.fstat(fd).st_size, length)
-                return _view(fd, length)
+                status = os.fstat(fd)
+                self._check_length(name, status.st_size, length)
+                return self._view(here, name, fd, status)
             finally:
-                os.close(fd)  # mmap has its own descriptor, and with it the lock
+                os.close(fd)  # the view has its own descriptor, and with it the lock
+
+    def _view(self, here: Descriptor, name: str, fd: int, status: os.stat_result) -> memoryview:
+        length = status.st_size
+        if not length:
+            return memoryview(b"")
+        if few_left(fd):
+            return _copy(fd, length)
+        mapping = self._mappings.get(status)
+        if mapping is None and length <= self._largest:
+            mapping = self._mappings.add(name, here, status)
+        if mapping is not None:
+            return mapping.view(fd, length)
+        return memoryview(mmap.mmap(fd, length, access=mmap.ACCESS_READ))
 
     def _check_length(self, name: str, has: int, length: int) -> None:
         if has != length:
@@ -181,26 +234,31 @@ class Blobs:
             try:
                 size = os.stat(name, dir_fd=here.number, follow_symlinks=False).st_size
                 if 0 < size <= self._largest:
-                    os.rename(name, self._place(here), src_dir_fd=here.number, dst_dir_fd=here.number)
+                    place = self._place(here, size)
+                    os.rename(name, place, src_dir_fd=here.number, dst_dir_fd=here.number)
                     return
             except FileNotFoundError:
                 return
-            _unlink(here, name)
+            _remove(here, name)
 
-    def _place(self, here: Descriptor) -> str:
-        """Where in the pool to put a file: a free place, else that of each other one in turn.
+    def _place(self, here: Descriptor, size: int) -> str:
+        """A place in the pool for a file of this size: a free one, else that of each other one in turn.
 
         Two may choose the same: then one file is lost to the pool, which is all.
         """
-        for name in self._pool:
+        fitting = [name for name, most in self._pool.items() if size <= most]
+        for name in fitting:
             if not _exists(here, name):
                 return name
-        return self._pool[next(self._turn) % len(self._pool)]
+        name = fitting[next(self._turn) % len(fitting)]
+        _remove(here, name)
+        return name
 
     def empty_pool(self) -> int:
         """Remove all retired files, for when space is short; how many there were."""
         here = self._open_directory()
-        return sum(_unlink(here, name) for name in self._pool)
+        self._mappings.clear()
+        return sum(_remove(here, name) for name in self._pool)
 
     def files(self) -> set[tuple[int, int, int]]:
         """Slot, generation and epoch of every file that is not retired."""
@@ -220,7 +278,7 @@ class Blobs:
         for name in _names(here):
             parts = _parts(name)
             if not (is_live(*parts) if parts else self._may_stay(here, name)):
-                removed += _unlink(here, name)
+                removed += _remove(here, name)
         return removed
 
     def _may_stay(self, here: Descriptor, name: str) -> bool:
@@ -230,7 +288,7 @@ class Blobs:
             size = os.stat(name, dir_fd=here.number, follow_symlinks=False).st_size
         except FileNotFoundError:
             return True
-        return name in self._pool and size <= self._largest
+        return size <= self._pool.get(name, -1)
 
     def _open_directory(self) -> Descriptor:
         here = self._directory
@@ -287,6 +345,31 @@ def _unlink(here: Descriptor, name: str) -> bool:
     return True
 
 
+def _remove(here: Descriptor, name: str) -> bool:
+    """Remove a file, and its memory if nobody looks at it; somebody may keep a mapping of it."""
+    try:
+        fd = os.open(name, _WRITE, dir_fd=here.number)
+    except OSError:  # none there, a link, or no descriptor is left
+        return _unlink(here, name)
+    try:
+        removed = _unlink(here, name)
+        _empty(fd)
+    finally:
+        os.close(fd)
+    return removed
+
+
+def _empty(fd: int) -> None:
+    """Give back the memory of a file that has no name any more, nor will have, if nobody looks at it."""
+    if os.fstat(fd).st_nlink:
+        return  # it has another name: to lock it for a moment would keep its readers out
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    os.ftruncate(fd, 0)
+
+
 # --- open files -----------------------------------------------------------------------------------
 
 
@@ -322,25 +405,6 @@ def _is_locked(here: Descriptor, name: str, fd: int, kind: int, *, close: bool =
         if close and not locked:
             os.close(fd)
     return locked
-
-
-def _fill(fd: int, views: list[memoryview], length: int) -> None:
-    """Give the file exactly these bytes; memory first, while nothing of it is written."""
-    os.ftruncate(fd, min(length, os.fstat(fd).st_size))
-    if length:
-        allocate(fd, 0, length)
-    for view in views:
-        while view:
-            view = view[os.write(fd, view) :]
-
-
-def _view(fd: int, length: int) -> memoryview:
-    if not length:
-        return memoryview(b"")
-    few = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if few != resource.RLIM_INFINITY and fd > few * 3 // 4:
-        return _copy(fd, length)
-    return memoryview(mmap.mmap(fd, length, access=mmap.ACCESS_READ))
 
 
 def _copy(fd: int, length: int) -> memoryview:

@@ -11,6 +11,7 @@ import pytest
 
 from ipcq.backends.memory import blobs as module
 from ipcq.backends.memory.blobs import Blobs
+from ipcq.backends.memory.connection import _POOL_FILES, _POOL_SHARE
 from ipcq.errors import CorruptQueue, QueueClosed, QueueFull, StorageError
 
 from .children import Line, Trap, child, die
@@ -33,7 +34,7 @@ def place(private_directory: Path) -> Path:
 
 @pytest.fixture
 def blobs(place: Path) -> Iterator[Blobs]:
-    """Blobs with a pool of up to four files of up to 1 MiB."""
+    """Blobs with a pool of two files of up to 1.5 MiB, and two of up to 0.5 MiB."""
     blobs = Blobs(str(place.parent), 4 << 20)
     yield blobs
     blobs.close()
@@ -335,13 +336,67 @@ def test_the_pool_is_bounded_in_number(blobs: Blobs, place: Path) -> None:
 
 
 def test_the_pool_is_bounded_in_bytes(place: Path) -> None:
-    """A file larger than its share is removed, and so is every one where there is no pool."""
-    for pool_bytes, pool_files in ((4 * SIZE - 4, 4), (0, 4), (SIZE, 0)):
+    """A file over three eighths of it is removed, and so is every one where there is no pool."""
+    for pool_bytes, pool_files in ((8 * SIZE // 3 - 3, 4), (0, 4), (SIZE, 0)):
         blobs = Blobs(str(place.parent), pool_bytes, pool_files)
         blobs.write(5, 1, 0, OLD)
         blobs.retire(5, 1, 0)
         assert os.listdir(place) == []
         blobs.close()
+
+
+def test_a_pool_on_a_file_system_of_three_gib_takes_64_mib(place: Path) -> None:
+    """Two such files: one is read while the next is written."""
+    blob_bytes = 3 << 29  # by default
+    blobs = Blobs(str(place.parent), blob_bytes // _POOL_SHARE, _POOL_FILES)
+    for slot in range(2):
+        (place / f"{slot}.1").touch()
+        os.truncate(place / f"{slot}.1", 64 << 20)
+        blobs.retire(slot, 1, 0)
+    assert len([name for name in os.listdir(place) if "pool" in name]) == 2
+    blobs.close()
+
+
+def test_two_places_in_the_pool_are_for_large_files(place: Path) -> None:
+    """Small ones leave them free while they can; together they never have more bytes than the pool may."""
+    blobs = Blobs(str(place.parent), 8 * SIZE)
+    sizes = [1, 1, 3, 3, 1, 3, 2]
+    for slot, size in enumerate(sizes):
+        blobs.write(slot, 1, 0, bytes(size * SIZE))
+    for slot, size in enumerate(sizes):
+        blobs.retire(slot, 1, 0)
+        there = sorted(os.stat(place / name).st_size // SIZE for name in os.listdir(place) if "pool" in name)
+        assert size in there
+        assert sum(there) <= 8
+        if slot == 3:
+            assert there == [1, 1, 3, 3]
+    assert len(there) == 4
+    blobs.close()
+
+
+def test_removing_does_not_lock_what_has_another_name_by_now(
+    blobs: Blobs, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retired file that is taken while it is removed is another task's: its readers find it free."""
+    blobs.write(5, 1, 0, OLD)
+    blobs.retire(5, 1, 0)
+    locked: list[int] = []
+    real_unlink, real_flock = os.unlink, fcntl.flock
+
+    def late(name: str, *, dir_fd: int) -> None:
+        monkeypatch.setattr(os, "unlink", real_unlink)
+        blobs.write(9, 1, 0, NEW)
+        monkeypatch.setattr(fcntl, "flock", lock)
+        real_unlink(name, dir_fd=dir_fd)
+
+    def lock(fd: int, kind: int) -> None:
+        locked.append(fd)
+        real_flock(fd, kind)
+
+    monkeypatch.setattr(os, "unlink", late)
+    assert blobs.empty_pool() == 0
+    assert locked == []
+    assert _read(blobs, 9) == NEW
 
 
 def test_retiring_what_is_not_there_is_fine(blobs: Blobs) -> None:
@@ -382,7 +437,7 @@ def test_a_sweep_removes_what_belongs_to_no_task(blobs: Blobs, place: Path) -> N
     for name in ("1.1", "1.1.2", "2.1", "2.1.2", "pool.0", "pool.4", "pool.01", "readme", "1.1.0"):
         (place / name).touch()
     os.truncate(place / "2.1", 100)
-    (place / "pool.1").write_bytes(bytes(1 + (1 << 20)))
+    (place / "pool.1").write_bytes(bytes(1 + (2 << 20)))
     live = {(1, 1, 2), (2, 1, 0)}
     assert blobs.sweep(lambda *parts: parts in live) == 5
     assert sorted(os.listdir(place)) == ["1.1.0", "1.1.2", "2.1", "pool.0", "readme"]
