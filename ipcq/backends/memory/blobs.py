@@ -27,6 +27,7 @@ import errno
 import fcntl
 import mmap
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -42,6 +43,7 @@ _WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 _TRIES = 8  # each is lost only to somebody who removes what we make, meanwhile
+_MOMENT = 0.001  # seconds
 _POOL = "pool."
 
 
@@ -195,7 +197,7 @@ class Blobs:
             except FileNotFoundError:
                 return None
             try:
-                if not _is_locked(here, name, fd, fcntl.LOCK_SH, close=False):
+                if not _is_shared(here, name, fd):
                     return None
                 status = os.fstat(fd)
                 self._check_length(name, status.st_size, length)
@@ -397,14 +399,35 @@ def _is_locked(here: Descriptor, name: str, fd: int, kind: int, *, close: bool =
     locked = False
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
-        there = os.stat(name, dir_fd=here.number, follow_symlinks=False)
-        locked = os.path.samestat(there, os.fstat(fd))
-    except (BlockingIOError, FileNotFoundError):
+        locked = _leads_to(here, name, fd)
+    except BlockingIOError:
         pass
     finally:
         if close and not locked:
             os.close(fd)
     return locked
+
+
+def _is_shared(here: Descriptor, name: str, fd: int) -> bool:
+    """As `_is_locked` for a reader, whom nobody keeps out for longer than a moment.
+
+    Who lost its task may have had the file in an earlier life, lock it now, and find it another's.
+    """
+    for _ in range(_TRIES):
+        if _is_locked(here, name, fd, fcntl.LOCK_SH, close=False):
+            return True
+        if not _leads_to(here, name, fd):
+            return False
+        time.sleep(_MOMENT)
+    return False
+
+
+def _leads_to(here: Descriptor, name: str, fd: int) -> bool:
+    try:
+        there = os.stat(name, dir_fd=here.number, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
 
 
 def _copy(fd: int, length: int) -> memoryview:

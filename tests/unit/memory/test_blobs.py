@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,6 +255,17 @@ def test_a_reader_between_opening_and_locking_finds_the_file_gone(
     monkeypatch.setattr(fcntl, "flock", late)
     assert blobs.map(5, 1, 0, SIZE) is None
     assert _read(blobs, 9) == NEW
+
+
+def test_a_reader_is_kept_out_for_a_moment_only(
+    blobs: Blobs, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lost its task may lock what was its file before it looks whose it is: nothing is lost by that."""
+    blobs.write(5, 1, 0, OLD)
+    late = os.open(place / "5.1", os.O_RDWR)
+    fcntl.flock(late, fcntl.LOCK_EX)
+    monkeypatch.setattr(time, "sleep", lambda seconds: os.close(late))
+    assert _read(blobs, 5) == OLD
 
 
 def test_a_file_that_is_still_written_is_not_taken(
