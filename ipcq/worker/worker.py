@@ -156,6 +156,7 @@ class Worker:
                 context.lease.give_back(task)
             else:
                 chain(task, context)
+                del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
                 context.tasks += 1
                 self.progressed()

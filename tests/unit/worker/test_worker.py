@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -50,6 +51,20 @@ def test_a_worker_can_run_again() -> None:
     worker.run(until_empty=True)
 
     assert _outcomes(backend) == [("finish", 1, 2), ("finish", 2, 4)]
+
+
+def test_a_task_that_was_run_is_let_go() -> None:
+    """While it waits for the next one, a worker does not hold the payload of the one before."""
+    alive = []
+
+    class Watched(Worker):
+        def progressed(self) -> None:
+            alive.append(sum(isinstance(found, Task) for found in gc.get_objects()))
+
+    gc.collect()
+    Watched("w", FakeBackend([1]), double).run(until_empty=True)
+
+    assert alive == [alive[0], alive[0] - 1]
 
 
 def test_a_handler_may_be_named() -> None:
