@@ -192,7 +192,8 @@ class ResumeAbandoned(Protocol):
         """Return the tasks of dead owners to the queue, and tell which.
 
         Args:
-            exits: how worker processes ended, from who saw it; told in `WorkerDied`.
+            exits: how worker processes ended, from who saw it; told in `WorkerDied`. Then only what these
+                had is returned: others may be seen to end, too. Without it, what all the dead had.
         """
         ...
 

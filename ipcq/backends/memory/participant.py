@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ...backend import WorkerExit
 from ...errors import QueueClosed, StorageError, WorkerExists
@@ -211,7 +211,7 @@ def _check_name(connection: Connection, name: str) -> None:
     holders = _workers_named(connection, name)
     if holders:
         dead = [(index, generation) for index, generation in _abandoned(connection) if index in holders]
-        _reclaim_rows(connection, dead, ())  # it gives way at once; others' Monitors keep their moment
+        _reclaim_rows(connection, dead, {})  # it gives way at once; others' Monitors keep their moment
         if _workers_named(connection, name):
             raise _exists(connection, name)
 
@@ -249,8 +249,17 @@ def _write_text(connection: Connection, at: int, text: str) -> None:
 
 
 def reclaim_dead(connection: Connection, exits: Iterable[WorkerExit]) -> list[TaskId]:
-    """Return the tasks of every dead participant; tell which."""
-    return _reclaim_rows(connection, _abandoned(connection), exits)
+    """Return the tasks of the dead, of all or of those whose exits are given; tell which.
+
+    A Monitor that saw one worker end may be about to see another one: not only the first knows how.
+    """
+    w, seen = connection.words, {end.pid: end for end in exits}
+    dead = _abandoned(connection)
+    if seen:
+        dead = [
+            (index, generation) for index, generation in dead if w[connection.core.row(index) + P_PID] in seen
+        ]
+    return _reclaim_rows(connection, dead, seen)
 
 
 def reclaim_abandoned(connection: Connection) -> list[TaskId]:
@@ -262,15 +271,14 @@ def reclaim_abandoned(connection: Connection) -> list[TaskId]:
     if not dead:
         return []
     time.sleep(_GRACE)
-    return _reclaim_rows(connection, dead, ())
+    return _reclaim_rows(connection, dead, {})
 
 
 def _reclaim_rows(
-    connection: Connection, rows: Iterable[tuple[int, int]], exits: Iterable[WorkerExit]
+    connection: Connection, rows: Iterable[tuple[int, int]], seen: Mapping[int, WorkerExit]
 ) -> list[TaskId]:
-    """Return what the dead in these rows had, if they are still theirs."""
+    """Return what the dead in these rows had, if they are still theirs; ``seen`` by process id."""
     w = connection.words
-    seen = {end.pid: end for end in exits}
     back: list[TaskId] = []
     for index, generation in rows:
         end = seen.get(w[connection.core.row(index) + P_PID], WorkerExit(0, 0))

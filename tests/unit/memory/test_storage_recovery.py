@@ -185,6 +185,16 @@ def test_each_of_the_dead_has_its_moment(queue: MemoryStorage, monkeypatch: pyte
     assert error_of(queue.wait(second, 10)).details["signal"] == signal.SIGKILL
 
 
+def test_an_exit_takes_nobody_else(queue: MemoryStorage) -> None:
+    """A Monitor that saw one worker end does not take another one, whose end it is about to see."""
+    first, second = queue.push_bulk([1, 2], max_deaths=0)
+    one, two = _kill_a_holder(queue, "a"), _kill_a_holder(queue, "b")
+    assert queue.resume_abandoned(exits=[WorkerExit(one, -9)]) == []
+    assert (status(queue, first), status(queue, second)) == (Status.KILLED, Status.RUNNING)
+    queue.resume_abandoned(exits=[WorkerExit(two, 7)])
+    assert error_of(queue.wait(second, 10)).details["exitcode"] == 7
+
+
 def test_an_id_takes_over_nobody_else(queue: MemoryStorage) -> None:
     """Who registers under the id of one dead worker leaves the others to those who know how they died."""
     first, second = queue.push_bulk([1, 2], max_deaths=0)
