@@ -28,12 +28,14 @@ def test_a_task_that_ends_its_workers_is_given_up(make_queue: MakeQueue) -> None
     """After max_deaths + 1 deaths it is KILLED, with pid, signal or exit code, and memory; others go on."""
     storage = make_queue()
     with Monitor(storage, end_badly, workers=2):
-        fatal = storage.push_bulk([how for how, *_ in ENDS], max_deaths=1)
-        ids = storage.push_bulk([f"task {n}" for n in range(50)])
-        values = [storage.wait(task_id, PATIENCE).unwrap() for task_id in ids]
-        results = [storage.wait(task_id, PATIENCE) for task_id in fatal]
-        tasks = [storage.fetch_by_id(task_id) for task_id in fatal]
-    assert values == [f"task {n}" for n in range(50)]
+        tasks, results = [], []
+        for how, *_ in ENDS:
+            fatal = storage.push(how, max_deaths=1)
+            ids = storage.push_bulk([f"task {n}" for n in range(50)])
+            values = [storage.wait(task_id, PATIENCE).unwrap() for task_id in ids]
+            assert values == [f"task {n}" for n in range(50)]
+            results.append(storage.wait(fatal, PATIENCE))
+            tasks.append(storage.fetch_by_id(fatal))
     for result, task, (_, number, exitcode, told) in zip(results, tasks, ENDS, strict=True):
         assert result.status is Status.KILLED
         assert task is not None
