@@ -68,8 +68,11 @@ def test_a_slow_reader_gets_everything(pipe: tuple[int, int]) -> None:
     assert bytes(found) == data
 
 
-def test_a_full_pipe_is_given_up_when_it_is_time(pipe: tuple[int, int]) -> None:
+def test_a_full_pipe_is_given_up_when_it_is_time(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody empties the pipe: the writer asks whether to go on, and keeps what is not written."""
+    monkeypatch.setattr("ipcq.cli.writer._TICK", 20)
     reading, writing = pipe
     full = _fill(writing)
     asked = 0

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from ...conftest import MakeQueue
     from .children import Line
 
+
+@pytest.fixture
+def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sleeps looks again sooner: for what is noticed at the next look."""
+    for module in ("participant", "waiting"):
+        monkeypatch.setattr(f"ipcq.backends.memory.{module}.TICK", 0.05)
+
+
 # --- results as they were ------------------------------------------------------------------------
 
 
@@ -169,6 +177,7 @@ def test_wait_for_a_task_that_keeps_nothing(queue: MemoryStorage) -> None:
     assert error_of(queue.wait(killed, 10)) == BOOM
 
 
+@pytest.mark.usefixtures("short_ticks")
 def test_waiting_for_a_task_that_keeps_nothing(queue: MemoryStorage) -> None:
     """Who waits for a task that keeps no result is told when it is over."""
     task_id = queue.push(1, keep_result=False)
@@ -400,6 +409,7 @@ def test_iterating_async(queue: MemoryStorage) -> None:
     assert asyncio.run(main()) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.usefixtures("short_ticks")
 def test_iterating_async_times_out(queue: MemoryStorage) -> None:
     """An async wait ends by WaitTimeout, too, and can be cancelled."""
 
@@ -578,6 +588,7 @@ def test_looking_up_is_not_fetching(make_queue: MakeQueue) -> None:
     assert queue.wait(task_id, 10).value == "kept"
 
 
+@pytest.mark.usefixtures("short_ticks")
 def test_result_ttl(make_queue: MakeQueue) -> None:
     """A result that nobody fetched is kept for result_ttl, then it gives way."""
     queue = make_queue(capacity=1, result_ttl=0.05)
