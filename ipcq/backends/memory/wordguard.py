@@ -11,6 +11,7 @@ its handles and threads share it, one at a time by the lock file's mutex.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from .words import Words
 __all__ = ["WordGuard"]
 
 _TRIES = 100  # a critical section takes about a microsecond
+_YIELDS = 20  # tries that let others run: the owner may wait for our CPU, and a sleep costs both of us more
 _PATIENCE = 20_000  # microseconds asleep before the owner's life is looked at
 
 
@@ -93,6 +95,10 @@ class WordGuard(Guard):
         word = self._word
         if self._seize(me, doubted=False) or word.spin(me, self._tries):
             return
+        for _ in range(_YIELDS):
+            os.sched_yield()
+            if word.take(me, 0):
+                return
         wait = Wait(self)
         while True:
             seen = word.announce()
