@@ -44,6 +44,16 @@ def _kill_a_holder(queue: MemoryStorage, name: str = "w", prefetch: int = 1) -> 
         return process.pid
 
 
+def _kill_two_holders(queue: MemoryStorage) -> tuple[int, int]:
+    """Let "a" take the first task, then "b" the second, and kill both; their pids."""
+    with child(_holder(queue, "a")) as one:
+        one.hear()
+        with child(_holder(queue, "b")) as two:
+            two.hear()
+            one.kill()
+            return one.pid, two.pid
+
+
 def test_a_running_task_of_the_dead(queue: MemoryStorage) -> None:
     """A killed worker's running task comes back in front, charged with a death and no attempt."""
     first, _ = queue.push_bulk(["first", "second"])
@@ -188,7 +198,7 @@ def test_each_of_the_dead_has_its_moment(queue: MemoryStorage, monkeypatch: pyte
 def test_an_exit_takes_nobody_else(queue: MemoryStorage) -> None:
     """A Monitor that saw one worker end does not take another one, whose end it is about to see."""
     first, second = queue.push_bulk([1, 2], max_deaths=0)
-    one, two = _kill_a_holder(queue, "a"), _kill_a_holder(queue, "b")
+    one, two = _kill_two_holders(queue)
     assert queue.resume_abandoned(exits=[WorkerExit(one, -9)]) == []
     assert (status(queue, first), status(queue, second)) == (Status.KILLED, Status.RUNNING)
     queue.resume_abandoned(exits=[WorkerExit(two, 7)])
@@ -198,12 +208,8 @@ def test_an_exit_takes_nobody_else(queue: MemoryStorage) -> None:
 def test_an_id_takes_over_nobody_else(queue: MemoryStorage) -> None:
     """Who registers under the id of one dead worker leaves the others to those who know how they died."""
     first, second = queue.push_bulk([1, 2], max_deaths=0)
-    with child(_holder(queue, "a")) as one, child(_holder(queue, "b")) as two:
-        for process in (one, two):
-            process.hear()
-        for process in (one, two):
-            process.kill()
-        queue.register_worker("a").close()
+    _kill_two_holders(queue)
+    queue.register_worker("a").close()
     assert (status(queue, first), status(queue, second)) == (Status.KILLED, Status.RUNNING)
 
 
