@@ -32,6 +32,7 @@ def test_each_runs(name: str) -> None:
     assert any(line.startswith("| ipcq ") for line in shown)
 
 
+@pytest.mark.slow
 def test_what_was_measured_gets_into_the_page(tmp_path: Path) -> None:
     """Tables, machine, bars and losses stand between their marks; all else stays; twice is as once."""
     page, results = tmp_path / "performance.md", tmp_path / "results"

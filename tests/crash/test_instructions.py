@@ -107,7 +107,7 @@ def _work(storage: MemoryStorage, number: int, line: Line) -> None:
         hands.work()
 
 
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(LONG, marks=pytest.mark.slow, id="long")])
+@pytest.mark.parametrize("seconds", [0.6, pytest.param(LONG, marks=pytest.mark.slow, id="long")])
 def test_killed_at_any_instruction(make_queue: MakeQueue, seconds: float) -> None:
     """After each of hundreds of kills the queue is whole, and in the end it can be emptied."""
     storage = make_queue(capacity=256, arena_bytes=1 << 20)

@@ -95,7 +95,7 @@ def _fight(ring: Ring, fighters: dict[int, int]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seconds", [0.8, pytest.param(LONG, marks=pytest.mark.slow, id="long")])
+@pytest.mark.parametrize("seconds", [0.4, pytest.param(LONG, marks=pytest.mark.slow, id="long")])
 def test_killed_owners_break_nothing(private_directory: Path, kind: str, seconds: float) -> None:
     """Of four processes at the lock one is killed every few milliseconds: nobody is ever inside twice."""
     ring = Ring(str(private_directory / "lock"), kind)
