@@ -97,6 +97,7 @@ TOLD = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found in /proc")
+@pytest.mark.slow
 def test_what_outlives_a_test_is_told_and_ended(tmp_path: Path) -> None:
     """A process, a thread, a descriptor, an open queue: an error that names it; a process is killed."""
     file = tmp_path / "test_leaving.py"

@@ -33,6 +33,7 @@ def _read(descriptor: int, until: str) -> str:
     return seen
 
 
+@pytest.mark.slow
 def test_a_bar_shows_how_far_it_is(terminal: tuple[int, int], tmp_path: Path) -> None:
     """Share, items, rate, failures and workers are shown while it runs; at the end only the summary is."""
     screen, keyboard = terminal

@@ -9,7 +9,7 @@ from .lock_model import BYTE, WORD, Model, explore
 MUTANTS = [
     (WORD, "generation", "two processes inside"),
     (WORD, "inherit", "nobody can ever move again"),
-    (WORD, "recheck", "a live worker lost its task"),
+    pytest.param(WORD, "recheck", "a live worker lost its task", marks=pytest.mark.slow),
     (WORD, "rebuild", "a process works on structures that are not whole"),
     (BYTE, "recheck", "a live worker lost its task"),
     (BYTE, "rebuild", "a process works on structures that are not whole"),
@@ -21,7 +21,7 @@ MUTANTS = [
     [
         (WORD, 2, 1),
         (BYTE, 2, 2),
-        (BYTE, 3, 2),
+        pytest.param(BYTE, 3, 2, marks=pytest.mark.slow),
         pytest.param(WORD, 3, 2, marks=pytest.mark.slow),
         pytest.param(BYTE, 4, 3, marks=pytest.mark.slow),
     ],

@@ -109,8 +109,8 @@ def test_the_task_of_a_killed_worker_is_returned_at_once(
 def test_tasks_that_kill_their_workers_do_not_make_it_give_up(
     backend: Files, monitored: Callable[..., Monitor]
 ) -> None:
-    """A dozen deaths in a row at work are replaced, each at once."""
-    backend.push(*["exit 7"] * 12, "pid")
+    """Six deaths in a row at work are replaced, each at once."""
+    backend.push(*["exit 7"] * 6, "pid")
     monitor = monitored(restart=QUICK)
     returned = backend.resume_abandoned
 
@@ -122,7 +122,7 @@ def test_tasks_that_kill_their_workers_do_not_make_it_give_up(
 
     backend.resume_abandoned = discard  # type: ignore[method-assign]
 
-    eventually(lambda: backend.names("done") == ["12"])
+    eventually(lambda: backend.names("done") == ["6"])
     assert {end.exitcode for end in backend.exits} == {7}
     monitor.check()
 

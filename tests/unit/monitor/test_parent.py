@@ -14,7 +14,13 @@ import pytest
 
 from .fakes import Files, eventually, gone
 
-METHODS = ["forkserver", "spawn", "fork"]
+start_methods = pytest.mark.parametrize(
+    "methods",
+    [
+        pytest.param(["forkserver"], id="default"),
+        pytest.param(["spawn", "fork"], id="others", marks=pytest.mark.slow),
+    ],
+)
 ROOT = Path(__file__).parents[3]
 
 SCRIPT = """
@@ -87,9 +93,10 @@ def _begin(backend: Files, word: str = "wait") -> None:
     eventually((backend.directory / "go.begun").exists)
 
 
-def test_workers_do_not_outlive_a_killed_monitor(tmp_path: Path) -> None:
+@start_methods
+def test_workers_do_not_outlive_a_killed_monitor(tmp_path: Path, methods: list[str]) -> None:
     """SIGKILL to its process ends them, those in native code too, however they were started."""
-    cases = [(method, task) for method in METHODS for task in ("wait", "wait-natively")]
+    cases = [(method, task) for method in methods for task in ("wait", "wait-natively")]
     with _scripts(tmp_path, "monitor.run()", [method for method, _ in cases]) as scripts:
         for (backend, process), (_, task) in zip(scripts, cases, strict=True):
             workers = _workers(backend, 2)
@@ -119,10 +126,11 @@ def test_workers_do_not_outlive_a_killed_monitor_whose_process_forked(backend: F
         process.communicate()
 
 
-def test_a_forgotten_stop_does_not_hang_the_exit(tmp_path: Path) -> None:
+@start_methods
+def test_a_forgotten_stop_does_not_hang_the_exit(tmp_path: Path, methods: list[str]) -> None:
     """A program that ends without stopping its Monitor stops it then, and ends."""
     body = "monitor.start(); eventually(lambda: backend.names('done'))"
-    with _scripts(tmp_path, body, METHODS) as scripts:
+    with _scripts(tmp_path, body, methods) as scripts:
         for backend, _ in scripts:
             backend.push("pid")
         for _, process in scripts:
@@ -168,21 +176,17 @@ def test_a_signal_to_the_whole_group_is_one_stop(tmp_path: Path) -> None:
             assert backend.names("done") == ["0"]
 
 
-def test_a_second_ctrl_c_gives_back_what_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_second_ctrl_c_gives_back_what_runs(backend: Files, method: str) -> None:
     """In a with block, too: the first one is the program's, the second is for the workers."""
-    with _scripts(tmp_path, "with monitor: time.sleep(60)", ["forkserver", "spawn"]) as scripts:
-        for backend, process in scripts:
-            _workers(backend, 2)
-            _begin(backend)
+    with _script(backend.directory, "with monitor: time.sleep(60)", method) as process:
+        _workers(backend, 2)
+        _begin(backend)
 
-            os.killpg(process.pid, signal.SIGINT)
-            eventually(lambda backend=backend: len(_alive(backend)) == 1)  # type: ignore[misc]
-            os.killpg(process.pid, signal.SIGINT)
-            process.communicate(timeout=20)
+        os.killpg(process.pid, signal.SIGINT)
+        eventually(lambda: len([p for p in map(int, backend.names("workers")) if not gone(p)]) == 1)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
 
-            assert backend.names("todo") == ["0"]
-            assert process.returncode == -signal.SIGINT
-
-
-def _alive(backend: Files) -> list[int]:
-    return [pid for pid in map(int, backend.names("workers")) if not gone(pid)]
+    assert backend.names("todo") == ["0"]
+    assert process.returncode == -signal.SIGINT
