@@ -12,6 +12,7 @@ import pytest
 
 from ipcq import MemoryStorage, QueueClosed, QueueInUse, QueueNotFound
 from ipcq.backends.memory import opening
+from ipcq.backends.memory.lockfile import LockFile
 from tests.unit.memory.children import Child, Line, child
 
 from .aftermath import check_whole
@@ -103,3 +104,33 @@ def test_a_queue_that_is_replaced_while_it_is_opened(monkeypatch: pytest.MonkeyP
             assert [task.args for task in storage.list_tasks().items] == ["new"]
             assert storage._connection.lock.is_current()
             storage.destroy(force=True)
+
+
+def test_a_queue_that_is_replaced_while_it_is_found_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds the control file gone, and then a new queue in its place, opens that one."""
+    MemoryStorage("q").close()
+    segment, is_current = opening.Segment, LockFile.is_current
+
+    def replace(line: Line) -> None:
+        MemoryStorage("q").close()
+        line.say()
+
+    def removed_meanwhile(directory: str) -> opening.Segment:
+        monkeypatch.setattr(opening, "Segment", segment)
+        monkeypatch.setattr(LockFile, "is_current", replaced_after_that)
+        os.unlink(os.path.join(directory, opening.CONTROL))
+        return segment(directory)
+
+    def replaced_after_that(lock: LockFile) -> bool:
+        monkeypatch.setattr(LockFile, "is_current", is_current)
+        answer = is_current(lock)
+        os.unlink(lock.path)
+        with child(replace) as other:
+            other.hear()
+            assert other.join() == 0
+        return answer
+
+    monkeypatch.setattr(opening, "Segment", removed_meanwhile)
+    with MemoryStorage("q") as storage:
+        assert storage._connection.lock.is_current()
+        storage.destroy(force=True)

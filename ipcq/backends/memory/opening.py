@@ -98,7 +98,9 @@ def _shared(queue: Queue, directory: str, lock: LockFile, wishes: Wishes, create
                 return None  # two who would both create: each lets go and tries again
         segment = Segment(directory)
     except (FileNotFoundError, CorruptQueue):
-        if lock.is_current() and os.path.lexists(os.path.join(directory, CONTROL)):
+        # In this order: what is there under our lock file now was there when it was not found. The other way
+        # round, all of it may be replaced in between.
+        if os.path.lexists(os.path.join(directory, CONTROL)) and lock.is_current():
             raise
         return None  # `remove_queue` was at work, which need not wait for those who are attached
     if not lock.is_current():
