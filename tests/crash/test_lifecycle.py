@@ -13,6 +13,7 @@ import pytest
 from ipcq import MemoryStorage, QueueClosed, QueueInUse, QueueNotFound
 from ipcq.backends.memory import opening
 from ipcq.backends.memory.lockfile import LockFile
+from ipcq.backends.memory.segment import CONTROL, Segment
 from tests.unit.memory.children import Child, Line, child
 
 from .aftermath import check_whole
@@ -109,17 +110,17 @@ def test_a_queue_that_is_replaced_while_it_is_opened(monkeypatch: pytest.MonkeyP
 def test_a_queue_that_is_replaced_while_it_is_found_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds the control file gone, and then a new queue in its place, opens that one."""
     MemoryStorage("q").close()
-    segment, is_current = opening.Segment, LockFile.is_current
+    is_current = LockFile.is_current
 
     def replace(line: Line) -> None:
         MemoryStorage("q").close()
         line.say()
 
-    def removed_meanwhile(directory: str) -> opening.Segment:
-        monkeypatch.setattr(opening, "Segment", segment)
+    def removed_meanwhile(directory: str) -> Segment:
+        monkeypatch.setattr(opening, "Segment", Segment)
         monkeypatch.setattr(LockFile, "is_current", replaced_after_that)
-        os.unlink(os.path.join(directory, opening.CONTROL))
-        return segment(directory)
+        os.unlink(os.path.join(directory, CONTROL))
+        return Segment(directory)
 
     def replaced_after_that(lock: LockFile) -> bool:
         monkeypatch.setattr(LockFile, "is_current", is_current)
