@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -27,11 +27,15 @@ class Peer(NamedTuple):
     tell: Callable[[Function, Any], object]
 
 
+def _submitting(executor: Executor) -> Peer:
+    return Peer(executor.map, lambda run, item: executor.submit(run, item).result(), executor.submit)
+
+
 @contextmanager
 def _executor(workers: int) -> Iterator[Peer]:
     executor = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
     try:
-        yield Peer(executor.map, lambda run, item: executor.submit(run, item).result(), executor.submit)
+        yield _submitting(executor)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -52,7 +56,7 @@ def _loky(workers: int) -> Iterator[Peer]:
 
     executor = loky.ProcessPoolExecutor(workers)
     try:
-        yield Peer(executor.map, lambda run, item: executor.submit(run, item).result(), executor.submit)
+        yield _submitting(executor)
     finally:
         executor.shutdown(kill_workers=True)
 
