@@ -26,6 +26,7 @@ from .layout import (
     M_SEQ,
     M_STARTED,
     META_WORDS,
+    MOST_TAKEN,
     OK,
     OP,
     OP_DAMAGED,
@@ -37,7 +38,6 @@ from .layout import (
     ST_QUEUED,
     ST_RUNNING,
     STATUS_MASK,
-    WAKES,
 )
 
 __all__ = ["Deliver"]
@@ -46,7 +46,6 @@ OP_TAKE = 4
 OP_START = 5
 OP_GIVE_BACK = 7
 
-MOST_TAKEN = WAKES // 2  # in one hold of the lock: two words each
 MOST_PROMOTED = 64  # delayed tasks that become ready in one hold of the lock
 
 

@@ -230,6 +230,7 @@ S_PARTS = 7
 OUT_WORDS = 8192
 STAGE_WORDS = 1024
 WAKES = 1024  # where in `out` the participants to wake are listed: a count, then their rows
+MOST_TAKEN = WAKES // 2  # tasks taken in one hold of the lock: two words each, in front of the wakes
 UNLINKS = 2048  # likewise the blob files to remove: a count, then triples (slot, generation, epoch)
 
 # --- what a critical section answers ----------------------------------------------------------

@@ -21,6 +21,7 @@ from .layout import (
     KIND_NO_ROOM,
     KIND_VALUE,
     LOST,
+    MOST_TAKEN,
     NEED_ARENA,
     OK,
     REQUEST_STOP,
@@ -30,7 +31,6 @@ from .layout import (
     ST_FAILED,
     ST_KILLED,
     ST_PENDING,
-    WAKES,
 )
 from .participant import TICK, Participant, housekeep
 from .parts import Codecs, error_bytes, short_error_bytes
@@ -40,7 +40,6 @@ from .slots import generation
 __all__ = ["MemoryLease", "MemoryStream"]
 
 LONGEST_DELAY = 1e10  # seconds
-MOST_TAKEN = WAKES // 2  # in one hold of the lock: they are listed in `out`, in front of the wakes
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
 
 

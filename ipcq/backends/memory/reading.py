@@ -28,7 +28,6 @@ from .layout import (
     M_RESULT_INLINE,
     META_WORDS,
     OWNER_MASK,
-    OWNER_SHIFT,
     P_NAME,
     RESULT_INLINE_BYTES,
     ST_DONE,
@@ -48,7 +47,7 @@ _DONE, _KILLED = Status.DONE, Status.KILLED  # looked up once: an attribute of a
 _META_BYTES = META_WORDS * 8
 _GOT = Struct(f"={8 * M_EPOCH}x3Q")  # M_EPOCH, M_PAYLOAD, M_PARTS
 _ID = Struct(f"={8 * M_ID_HI}x2Q")  # M_ID_HI, M_ID_LO
-_GAVE = Struct(f"={8 * M_RESULT}x2Q")  # M_RESULT, M_KIND
+_GAVE = Struct(f"={8 * M_EPOCH}xQ{8 * (M_RESULT - M_EPOCH - 1)}x2Q")  # M_EPOCH, M_RESULT, M_KIND
 _INLINE = 8 * M_INLINE
 _RESULT_INLINE = 8 * M_RESULT_INLINE
 _new = tuple.__new__  # of a NamedTuple, without looking at its names
@@ -78,28 +77,31 @@ class Reader:
 
     def unchanged(self, slot: Slot) -> bool:
         """Whether what was read from it since it was copied is that task's."""
-        word = self._words[self._state_at + slot.number]
-        return not (word ^ slot.word) & _SAME and self._epoch(slot.number) == slot.meta[M_EPOCH]
+        return self._is_still(slot.number, slot.word, slot.meta[M_EPOCH])
+
+    def _is_still(self, number: int, word: int, epoch: int) -> bool:
+        words = self._words
+        return (
+            not (words[self._state_at + number] ^ word) & _SAME
+            and words[self._meta_at + number * META_WORDS + M_EPOCH] == epoch
+        )
 
     def payload(self, slot: Slot) -> bytes | memoryview | None:
         """The payload's bytes, the metadata's behind it; None where there is none any more."""
-        return self._bytes(slot, slot.meta[M_PAYLOAD], M_INLINE, INLINE_BYTES, 0)
+        return self._bytes(slot.number, slot.word, slot.raw, slot.meta[M_PAYLOAD], _INLINE, INLINE_BYTES, 0)
 
-    def result_bytes(self, slot: Slot) -> bytes | memoryview | None:
-        """The bytes of the result or error."""
-        return self._bytes(
-            slot, slot.meta[M_RESULT], M_RESULT_INLINE, RESULT_INLINE_BYTES, slot.meta[M_EPOCH]
-        )
-
-    def _bytes(self, slot: Slot, desc: int, inline: int, most: int, epoch: int) -> bytes | memoryview | None:
+    def _bytes(
+        self, number: int, word: int, raw: bytes, desc: int, inline: int, most: int, epoch: int
+    ) -> bytes | memoryview | None:
+        """What a descriptor leads to: at most so many bytes from ``inline`` on in ``raw``, or elsewhere."""
         kind = desc & 3
         if kind == D_INLINE:
-            return slot.raw[inline * 8 : inline * 8 + min(desc >> 32, most)]
+            return raw[inline : inline + min(desc >> 32, most)]
         if kind == D_ARENA:
             at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
             return bytes(self._arena[at : at + (desc >> 32)])
         if kind == D_BLOB:
-            return self.connection.blobs.map(slot.number, generation(slot.word), epoch, desc >> 2)
+            return self.connection.blobs.map(number, generation(word), epoch, desc >> 2)
         return None
 
     # --- tasks ----------------------------------------------------------------------------------
@@ -114,23 +116,15 @@ class Reader:
 
         Its payload is None where there is none any more.
         """
-        words, at = self._words, self._state_at + number
-        word = words[at]
+        word = self._words[self._state_at + number]
         raw = self._raw(number)
         found, desc, parts = _GOT.unpack_from(raw)
-        payload: bytes | memoryview | None
-        if desc & 3 == D_INLINE:
-            payload = raw[_INLINE : _INLINE + min(desc >> 32, INLINE_BYTES)]
-        else:
-            payload = self.payload(Slot.of(number, word, raw))
-        held = word & OWNER_MASK
-        if not held or found != epoch or (words[at] ^ word) & _SAME or self._epoch(number) != epoch:
+        payload = self._bytes(number, word, raw, desc, _INLINE, INLINE_BYTES, 0)
+        held = owner(word)
+        if not held or found != epoch or not self._is_still(number, word, epoch):
             return None
-        lease = _new(Lease, (number, word >> GEN_SHIFT & GEN_MASK, epoch, (held >> OWNER_SHIFT) - 1))
+        lease = _new(Lease, (number, generation(word), epoch, held - 1))
         return HeldTask(lease, (number, word, raw), parts, self.queue, self.codecs, payload, worker_id)
-
-    def _epoch(self, number: int) -> int:
-        return self._words[self._meta_at + number * META_WORDS + M_EPOCH]
 
     def worker_name(self, row: int) -> str | None:
         """The id of the worker in row ``row`` - 1."""
@@ -168,12 +162,10 @@ class Reader:
 
     def result(self, task_id: TaskId, number: int, word: int, raw: bytes) -> TaskResult[Any]:
         """The outcome in a finished slot; void unless `settle` agrees afterwards."""
-        desc, kind = _GAVE.unpack_from(raw)
-        data: bytes | memoryview | None
-        if desc & 3 == D_INLINE:
-            data = raw[_RESULT_INLINE : _RESULT_INLINE + min(desc >> 32, RESULT_INLINE_BYTES)]
-        else:
-            data = self.result_bytes(Slot.of(number, word, raw)) if desc else b""
+        epoch, desc, kind = _GAVE.unpack_from(raw)
+        data: bytes | memoryview | None = b""
+        if desc:
+            data = self._bytes(number, word, raw, desc, _RESULT_INLINE, RESULT_INLINE_BYTES, epoch)
         if word & STATUS_MASK != ST_DONE:
             return TaskResult(task_id, _KILLED, None, error_of(kind, word, data))
         if kind & 0xFF != KIND_VALUE or data is None:
