@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
 from ipcq import MemoryStorage
+from tests.disk import small_file_system
 
 from .command import IPCQ, ROOT, call, complaint, end, run, run_all
 
@@ -58,6 +58,7 @@ REDIRECTED = [
 ]
 
 
+@pytest.mark.slow
 def test_descriptors_may_be_anything() -> None:
     """Closed, full or for writing only: it is told, or there are no items."""
     processes = []
@@ -99,22 +100,10 @@ def test_a_missing_directory_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "its parent directory does not exist; set IPCQ_DIR" in complaint(run("map", call("same"), "a"))
 
 
-@contextmanager
-def _small_filesystem(path: Path, size: str) -> Iterator[None]:
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "ipcq-test", str(path)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small file system")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
-
-
 def test_full_shared_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No queue fits: nothing was started, and no half queue is left."""
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "shm"))
-    with _small_filesystem(tmp_path / "shm", "1m"):
+    with small_file_system(tmp_path / "shm", "1m"):
         (tmp_path / "shm" / "filler").write_bytes(b"." * (900 << 10))
         ended = run("map", call("same"), "a")
         assert os.listdir(tmp_path / "shm") == ["filler"]
@@ -126,7 +115,7 @@ def test_full_shared_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_an_item_over_the_limit_is_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the space is the limit of one payload; the items around it are done."""
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "shm"))
-    with _small_filesystem(tmp_path / "shm", "16m"):
+    with small_file_system(tmp_path / "shm", "16m"):
         ended = run("map", call("same"), "-n", "1", sent=f"a\n{'x' * (12 << 20)}\nb\n")
         assert os.listdir(tmp_path / "shm") == []
     assert [line.get("value") for line in ended.lines] == ["a", None, "b"]
@@ -140,7 +129,7 @@ def test_an_item_over_the_limit_is_its_own_error(tmp_path: Path, monkeypatch: py
 def test_a_value_over_the_limit_is_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result for which there is no room is that item's error; the items around it are done."""
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "shm"))
-    with _small_filesystem(tmp_path / "shm", "16m"):
+    with small_file_system(tmp_path / "shm", "16m"):
         ended = run("map", call("grow"), "-n", "1", "1", str(20 << 20), "2")
         assert os.listdir(tmp_path / "shm") == []
     assert [line.get("value") for line in ended.lines] == ["x", None, "xx"]

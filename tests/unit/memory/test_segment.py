@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from ipcq.backends.memory.layout import (
 from ipcq.backends.memory.segment import ARENA, BLOBS, CONTROL, LOCK_KIND, Segment, build, remove_files
 from ipcq.backends.memory.settings import Wishes
 from ipcq.errors import CorruptQueue, QueueClosed, QueueFull, StorageError, VersionMismatch
+from tests.disk import small_file_system
 
 from .children import Line, Trap, child, die
 
@@ -234,17 +234,8 @@ def test_what_is_no_plain_file_is_an_error(built: Path, name: str) -> None:
 @pytest.fixture
 def small_disk(private_directory: Path) -> Iterator[Path]:
     """An empty file system of 1 MiB, beside which nothing else lives."""
-    path = private_directory / "disk"
-    path.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(path)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a file system needs root")
-    try:
+    with small_file_system(private_directory / "disk", "1m") as path:
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_queue_that_finds_no_space_is_not_made(small_disk: Path) -> None:

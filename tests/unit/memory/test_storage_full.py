@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from ipcq import ErrorInfo, MemoryStorage, QueueFull, Status, Task, TaskSinkError
 from ipcq.backends.memory import segment
 from ipcq.backends.memory.layout import META_WORDS, SLOT_CHUNK
+from tests.disk import small_file_system
 
 from .acting import error_of, fetched, pattern, total, until, work, worker
 
@@ -329,18 +329,9 @@ def test_results_that_nobody_fetches(make_queue: MakeQueue, monkeypatch: pytest.
 @pytest.fixture
 def full_disk(private_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Queues lie in a file system of 8 MiB, which tasks can fill."""
-    path = private_directory / "disk"
-    path.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(path)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a file system needs root")
-    monkeypatch.setenv("IPCQ_DIR", str(path))
-    try:
+    with small_file_system(private_directory / "disk", "8m") as path:
+        monkeypatch.setenv("IPCQ_DIR", str(path))
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 @pytest.mark.parametrize("payload", [10, 3000])
