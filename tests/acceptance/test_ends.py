@@ -92,6 +92,7 @@ def test_a_second_ctrl_c_ends_even_what_does_not_want_to(knocking: str) -> None:
     eventually(lambda: not any(worker.is_running() for worker in workers))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_a_reader_that_has_seen_enough_ends_it() -> None:
     """As in ``ipcq map ... | head``: no complaint, and the status that a shell shows for it."""

@@ -82,6 +82,7 @@ def test_a_line_is_written_as_soon_as_it_is_there() -> None:
     assert end(process).status == 0
 
 
+@pytest.mark.slow
 def test_others_do_not_wait_for_a_long_item(tmp_path: Path) -> None:
     """While one item runs, the other worker does all the rest; unordered, their lines come at once."""
     os.mkfifo(tmp_path / "gate")
