@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from .backend import (
     Backend,
+    Cancel,
     Completions,
     ConfigExt,
     FetchById,
     RegisterWorker,
+    Reschedule,
     ResumeAbandoned,
+    ResumeById,
     TaskStream,
+    Update,
     Vacuum,
     WaitForCompletion,
     WorkerExit,
@@ -30,6 +34,7 @@ from .errors import (
     Abort,
     CodecError,
     ConfigMismatch,
+    Conflict,
     CorruptQueue,
     DuplicateTask,
     HandlerNotFound,
@@ -40,6 +45,7 @@ from .errors import (
     NotSupported,
     PushError,
     QueueClosed,
+    QueueExists,
     QueueFull,
     QueueInUse,
     QueueNotFound,
@@ -56,10 +62,13 @@ from .errors import (
     WorkerExists,
 )
 from .expose import (
+    Expose,
     Filter,
+    ListAllTasks,
     ListQueues,
     ListTasks,
     ListWorkers,
+    Metrics,
     Page,
     QueueInfo,
     RunningWorker,
@@ -68,7 +77,7 @@ from .expose import (
 )
 from .layer import CallNext, Layer
 from .result import ErrorInfo, TaskResult
-from .sink import TaskSink
+from .sink import TaskSink, WeakSink, WeakTaskSink
 from .status import TERMINAL, TRANSITIONS, Status, Transition
 from .task import Lease, Queue, Task, TaskId
 
@@ -101,12 +110,18 @@ __all__ = [
     "get_codec",
     # where it goes in
     "TaskSink",
+    "WeakTaskSink",
+    "WeakSink",
     # where it lives
     "Backend",
     "ConfigExt",
     "FetchById",
-    "RegisterWorker",
+    "Update",
+    "Reschedule",
+    "ResumeById",
     "ResumeAbandoned",
+    "Cancel",
+    "RegisterWorker",
     "Vacuum",
     "WaitForCompletion",
     "TaskStream",
@@ -117,7 +132,10 @@ __all__ = [
     # what can be seen of it
     "ListQueues",
     "ListTasks",
+    "ListAllTasks",
     "ListWorkers",
+    "Metrics",
+    "Expose",
     "Filter",
     "Page",
     "QueueInfo",
@@ -149,6 +167,7 @@ __all__ = [
     "TaskFailed",
     "WorkerDied",
     "WorkerExists",
+    "Conflict",
     "LeaseLost",
     "IllegalTransition",
     "NotSupported",
@@ -162,6 +181,7 @@ __all__ = [
     "UnsafeDirectory",
     "QueueNotFound",
     "QueueInUse",
+    "QueueExists",
     "QueueStalled",
     "UnsupportedPlatform",
     "__version__",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,12 +14,16 @@ from .task import Queue, Task, TaskId
 
 __all__ = [
     "Backend",
+    "Cancel",
     "Completions",
     "ConfigExt",
     "FetchById",
     "RegisterWorker",
+    "Reschedule",
     "ResumeAbandoned",
+    "ResumeById",
     "TaskStream",
+    "Update",
     "Vacuum",
     "WaitForCompletion",
     "WorkerExit",
@@ -169,6 +174,94 @@ class FetchById(Protocol):
 
     def fetch_by_id(self, task_id: TaskId | str) -> Task[Any] | None:
         """The task in whatever status, or None."""
+        ...
+
+
+@runtime_checkable
+class Update(Protocol):
+    """Can change a task that is still owed a run."""
+
+    def update(self, task: Task[Any], *, expect: Status | None = None) -> Task[Any]:
+        """Store the parts of ``task`` that may change, all of them or none.
+
+        These are `args`, `run_at`, `priority`, `max_attempts`, `max_deaths`, `timeout` and `metadata`.
+
+        Args:
+            task: as fetched (`FetchById`, a listing), its attributes changed. Its lease, where it has one,
+                must still be the stored task's.
+            expect: the status that the stored task must have; None for any.
+
+        Returns:
+            The task as it is stored now.
+
+        Raises:
+            TaskNotFound: there is none with this id.
+            Conflict: the stored task has another status or epoch than expected; nothing was changed.
+            IllegalTransition: it is RUNNING under a live owner, or DONE.
+        """
+        ...
+
+
+@runtime_checkable
+class Reschedule(Protocol):
+    """Can put a task off, or bring it forward."""
+
+    def reschedule(
+        self, task: TaskId | str | Task[Any], wait: float | timedelta | datetime, *, force: bool = False
+    ) -> None:
+        """Make a task PENDING, due ``wait`` from now (seconds, or a timedelta) or at a datetime.
+
+        Whoever had a lease on it has lost it.
+
+        Args:
+            force: also a RUNNING task of a live owner; what that run gives is refused.
+
+        Raises:
+            TaskNotFound: there is none with this id.
+            IllegalTransition: it is DONE, or RUNNING under a live owner without ``force``.
+        """
+        ...
+
+
+@runtime_checkable
+class ResumeById(Protocol):
+    """Can have a task run again, or at once."""
+
+    def resume_by_id(self, task_id: TaskId | str, *, reset: bool = False) -> bool:
+        """Make a task PENDING and due now.
+
+        Args:
+            reset: attempts and deaths start at 0 again.
+
+        Returns:
+            True when it was moved: from FAILED, KILLED, not yet due PENDING, or QUEUED or RUNNING of a dead
+            owner. False when it is DONE, due already, or its owner lives. A KILLED task whose attempts or
+            deaths are used up gets one more run without ``reset``.
+
+        Raises:
+            TaskNotFound: there is none with this id.
+        """
+        ...
+
+
+@runtime_checkable
+class Cancel(Protocol):
+    """Can stop a task from being run."""
+
+    def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
+        """Make a task KILLED, with the error ``Cancelled``.
+
+        Args:
+            running: also one that is RUNNING: the process that runs it is killed (its Monitor replaces it);
+                where the worker is in this very process, its lease is taken and what the run gives refused.
+
+        Returns:
+            True if it will not run, or was ended. False when it was terminal already, or is RUNNING and
+            ``running`` was not given.
+
+        Raises:
+            TaskNotFound: there is none with this id.
+        """
         ...
 
 

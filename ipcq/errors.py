@@ -15,6 +15,7 @@
     ├── TaskFailed                      the task ended without a value; the cause is the remote error
     ├── WorkerDied     (BrokenProcessPool)  the process running the task died too often
     ├── WorkerExists                    a live worker already has this id
+    ├── Conflict                        the task is not as was expected; nothing was changed
     ├── LeaseLost                       the task is no longer this worker's; nothing was changed
     ├── IllegalTransition               a task cannot move from this status to that one
     ├── NotSupported                    the backend does not have this capability
@@ -28,6 +29,7 @@
         ├── UnsafeDirectory (PermissionError)  somebody else could write there
         ├── QueueNotFound  (LookupError)  no queue of that name exists
         ├── QueueInUse                  other processes are attached
+        ├── QueueExists                 this process has that queue already, over the same connection
         ├── QueueStalled   (TimeoutError)  a live process holds the queue's lock and does not move
         └── UnsupportedPlatform         this operating system is not supported
 
@@ -49,6 +51,7 @@ __all__ = [
     "Abort",
     "CodecError",
     "ConfigMismatch",
+    "Conflict",
     "CorruptQueue",
     "DuplicateTask",
     "HandlerNotFound",
@@ -59,6 +62,7 @@ __all__ = [
     "NotSupported",
     "PushError",
     "QueueClosed",
+    "QueueExists",
     "QueueFull",
     "QueueInUse",
     "QueueNotFound",
@@ -131,6 +135,10 @@ class WorkerExists(IpcqError):
     """A live worker already has this id in this queue."""
 
 
+class Conflict(IpcqError):
+    """The task has another status or epoch than the caller expected; nothing was changed."""
+
+
 class LeaseLost(IpcqError):
     """The task is no longer this worker's (cancelled, or taken over); nothing was changed."""
 
@@ -199,6 +207,10 @@ class QueueNotFound(StorageError, LookupError):
 
 class QueueInUse(StorageError):
     """Other processes are attached to the queue."""
+
+
+class QueueExists(StorageError):
+    """This process has opened that queue already over the same connection."""
 
 
 class QueueStalled(StorageError, TimeoutError):

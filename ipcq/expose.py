@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from .sink import TaskSink
 from .status import Status
 from .task import Task
 
 __all__ = [
+    "Expose",
     "Filter",
+    "ListAllTasks",
     "ListQueues",
     "ListTasks",
     "ListWorkers",
+    "Metrics",
     "Page",
     "QueueInfo",
     "RunningWorker",
@@ -169,3 +173,30 @@ class ListTasks(Protocol):
     def list_tasks(self, queue: str | None = None, filter: Filter | None = None) -> Page[Task[Any]]:
         """One page of tasks, newest first; an undecodable payload does not fail the call."""
         ...
+
+
+@runtime_checkable
+class ListAllTasks(Protocol):
+    """Can list the tasks of all queues beside it."""
+
+    def list_all_tasks(self, filter: Filter | None = None) -> Page[Task[bytes]]:
+        """One page of the tasks of every queue of the namespace, newest first; payloads are not decoded."""
+        ...
+
+
+@runtime_checkable
+class Metrics(Protocol):
+    """Keeps figures as tasks move; asking for them costs the same however many tasks there are."""
+
+    def global_stats(self) -> list[Statistic]:
+        """Figures about all queues of the namespace together, the ones shown first in front."""
+        ...
+
+    def queue_stats(self, queue: str | None = None) -> list[Statistic]:
+        """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
+        ...
+
+
+@runtime_checkable
+class Expose(ListQueues, ListWorkers, ListTasks, ListAllTasks, Metrics, TaskSink, Protocol):
+    """What a board or an exporter needs of a backend."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from .task import Task, TaskId
 
-__all__ = ["TaskSink"]
+__all__ = ["TaskSink", "WeakSink", "WeakTaskSink"]
 
 
 @runtime_checkable
@@ -63,4 +63,34 @@ class TaskSink(Protocol):
         self, tasks: Iterable[Task[Any]], *, timeout: float | None = None, block: bool = True
     ) -> list[TaskId]:
         """Store many tasks with their own parts, in order; all are encoded first."""
+        ...
+
+
+class WeakSink(Protocol):
+    """Accepts objects of any types into one queue; what `WeakTaskSink.weak` returns."""
+
+    def push(
+        self,
+        obj: Any,
+        type: str | type[Any] | None = None,  # noqa: A002 - the name that the specification gives it
+        *,
+        timeout: float | None = None,
+        block: bool = True,
+        **parts: Any,
+    ) -> TaskId:
+        """Store one task; the tag of its type travels with it, and a `Router` finds the handler by that.
+
+        Args:
+            obj: the arguments.
+            type: a tag, or a class whose tag is its name with its module; None for the class of ``obj``.
+        """
+        ...
+
+
+@runtime_checkable
+class WeakTaskSink(Protocol):
+    """Can take tasks of different types of arguments into one queue."""
+
+    def weak(self) -> WeakSink:
+        """A sink for any type."""
         ...

@@ -13,17 +13,19 @@ from ipcq import errors
 PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec get_codec
-    TaskSink
-    Backend ConfigExt FetchById RegisterWorker ResumeAbandoned Vacuum WaitForCompletion
+    TaskSink WeakTaskSink WeakSink
+    Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
+    RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit MemoryStorage
-    ListQueues ListTasks ListWorkers Filter Page QueueInfo RunningWorker Statistic StatType
+    ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
+    StatType
     Worker WorkerContext Layer CallNext
     Monitor RestartPolicy
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound
-    ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists LeaseLost IllegalTransition NotSupported
-    HandlerNotFound MonitorFailed Abort StorageError ConfigMismatch CorruptQueue VersionMismatch
-    UnsafeDirectory QueueNotFound QueueInUse QueueStalled UnsupportedPlatform
+    ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists Conflict LeaseLost IllegalTransition
+    NotSupported HandlerNotFound MonitorFailed Abort StorageError ConfigMismatch CorruptQueue VersionMismatch
+    UnsafeDirectory QueueNotFound QueueInUse QueueExists QueueStalled UnsupportedPlatform
     __version__
 """.split()
 
