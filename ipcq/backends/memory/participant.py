@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from ...backend import WorkerExit
 from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
+from ..liveness import own_identity, resident_bytes
 from .connection import Connection, microseconds
 from .futex import can_spin, wait, wake
 from .layout import (
@@ -35,7 +36,7 @@ from .layout import (
     PART_HIGH,
     ROLE_WORKER,
 )
-from .liveness import is_dead, is_gone, own_identity, resident_bytes
+from .liveness import is_dead, is_gone
 from .lockfile import PARTICIPANT
 
 __all__ = ["LAYERS_END", "Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]

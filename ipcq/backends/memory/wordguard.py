@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import StorageError
+from ..liveness import own_identity
 from .futex import can_spin
 from .layout import LOCK_AWAITED, LOCK_OWNER, P_BOOT, P_PID, P_PIDNS, P_START, SEAT_WORDS, SEATS
-from .liveness import names_gone, own_identity
+from .liveness import identity_of, names_gone
 from .lock import Guard, Wait
 from .lockfile import SEAT, LockFile
 from .lockword import LockWord
@@ -76,8 +77,7 @@ class WordGuard(Guard):
             if SEAT + number not in lock.held and not lock.take(SEAT + number):
                 continue
             at = self._seats_at + number * SEAT_WORDS
-            identity = (words[at + P_PID], words[at + P_PIDNS], words[at + P_START], words[at + P_BOOT])
-            if identity == own or names_gone(words, at):
+            if identity_of(words, at) == own or names_gone(words, at):
                 words[at + P_PID], words[at + P_PIDNS] = own.pid, own.pidns
                 words[at + P_START], words[at + P_BOOT] = own.start, own.boot
                 lock.seat = number + 1

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ipcq.backends.memory import liveness
+from ipcq.backends import liveness
+from ipcq.backends.liveness import Identity, kill_process, own_identity, resident_bytes
 from ipcq.backends.memory.layout import P_BOOT, P_PID, P_PIDNS, P_START, PART_WORDS, PARTS_AT
-from ipcq.backends.memory.liveness import Identity, is_dead, is_gone, own_identity, resident_bytes
+from ipcq.backends.memory.liveness import is_dead, is_gone
 from ipcq.backends.memory.lockfile import PARTICIPANT, LockFile, open_lock_file
 
 from .children import Line, child
@@ -110,6 +112,28 @@ def test_a_strange_command_name_is_read_over() -> None:
 
     with child(work) as process:
         assert not is_gone(_words(_identity(process.hear())), ROW)
+
+
+# --- killing --------------------------------------------------------------------------------------
+
+
+def test_the_process_that_is_meant_is_killed() -> None:
+    """An identity that lives is killed, once."""
+    with child(_introduce) as process:
+        identity = _identity(process.hear())
+        assert kill_process(identity)
+        assert process.join() == -signal.SIGKILL
+        assert not kill_process(identity)
+
+
+@pytest.mark.parametrize("other", ["start", "pidns", "boot"])
+def test_nobody_else_is_killed(other: str) -> None:
+    """A pid alone is no reason: its start, its namespace and its boot must be the ones that were meant."""
+    with child(_introduce) as process:
+        identity = _identity(process.hear())
+        assert not kill_process(identity._replace(**{other: getattr(identity, other) + 1}))
+        process.say()
+        assert process.join() == 0
 
 
 # --- both halves ----------------------------------------------------------------------------------

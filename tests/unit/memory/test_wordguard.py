@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ipcq.backends.liveness import own_identity
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.layout import (
     HALF_MASK,
@@ -22,7 +23,6 @@ from ipcq.backends.memory.layout import (
     SEAT_WORDS,
     SEATS,
 )
-from ipcq.backends.memory.liveness import own_identity
 from ipcq.backends.memory.lockfile import SEAT, LockFile, open_lock_file
 from ipcq.backends.memory.lockword import LockWord
 from ipcq.backends.memory.wordguard import WordGuard
