@@ -1,5 +1,5 @@
 """Any key-value store as a backend: what it must bring, and every capability on top of it."""
 
-from .contract import Record, TaskStore, Write
+from .contract import Forgotten, Record, TaskStore, Waits, Write
 
-__all__ = ["Record", "TaskStore", "Write"]
+__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write"]

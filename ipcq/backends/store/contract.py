@@ -2,7 +2,9 @@
 
 A store is a set of records, each of them a key, a version and some bytes, that several processes share. All
 its versions come from one counter that grows with every write, so whoever remembers the highest one he saw
-asks `TaskStore.scan` for what changed since, and keeps an index of his own at no cost for what did not.
+asks `TaskStore.scan` for what changed since, and keeps an index of his own at no cost for what did not. So
+no version may come into sight after a greater one did: the counter is read where the write is made, in one
+transaction or under one lock.
 """
 
 from __future__ import annotations
@@ -10,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Record", "TaskStore", "Waits", "Write"]
+from ...errors import StorageError
+
+__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write"]
+
+
+class Forgotten(StorageError):
+    """A store does not know any more what was removed since a version; scan from 0 on."""
 
 
 class Record(NamedTuple):
@@ -60,6 +68,8 @@ class TaskStore(Protocol):
     def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
         """Make all these writes, in their order and at one moment, if every record is as expected; else none.
 
+        No two have the same key.
+
         Returns:
             The version of each write; None where one record was not as expected, and nothing was stored.
         """
@@ -68,7 +78,11 @@ class TaskStore(Protocol):
     def scan(self, after: int = 0) -> Iterable[Record]:
         """Every record with a version greater than ``after``, by version; the last write of each at least.
 
-        With ``after`` the removed ones too, with None for their value, for as long as the store lasts.
+        With ``after`` the removed ones too, with None for their value.
+
+        Raises:
+            Forgotten: which were removed since ``after`` is not known any more. A store may forget them all,
+                but one that does it at every write has every process scan everything.
         """
         ...
 
