@@ -31,7 +31,7 @@ CONTRACTS = 2
 PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
     "core", "accept", "deliver", "finish", "collect", "recover", "rebuild", "audit", "lockword",
 }  # fmt: skip
-SYSTEM = {"mode", "lockfile", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
+SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
     "settings", "segment", "opening",
 }  # fmt: skip
 

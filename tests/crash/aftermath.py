@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from ipcq.backends.lockfile import PARTICIPANT
 from ipcq.backends.memory import MemoryStorage
 from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import (
@@ -24,7 +25,6 @@ from ipcq.backends.memory.layout import (
     ST_QUEUED,
     ST_RUNNING,
 )
-from ipcq.backends.memory.lockfile import PARTICIPANT
 
 _FILES = {"lock", "ctl.v1", "arena.v1", "blob"}
 _UNFINISHED = (ST_PENDING, ST_QUEUED, ST_RUNNING, ST_FAILED)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ipcq import MemoryStorage, QueueClosed, QueueInUse, QueueNotFound
+from ipcq.backends.lockfile import LockFile
 from ipcq.backends.memory import opening
-from ipcq.backends.memory.lockfile import LockFile
 from ipcq.backends.memory.segment import CONTROL, Segment
 from tests.unit.memory.children import Child, Line, child
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ipcq.backends.lockfile import open_lock_file
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.layout import OP, SEAT_WORDS, SEATS
 from ipcq.backends.memory.lock import Guard
-from ipcq.backends.memory.lockfile import open_lock_file
 from ipcq.backends.memory.wordguard import WordGuard
 
 SEATS_AT = 1024

@@ -9,8 +9,8 @@ Whatever cannot be found out counts as alive.
 from __future__ import annotations
 
 from ..liveness import Identity, identity_is_gone
+from ..lockfile import PARTICIPANT, LockFile
 from .layout import P_BOOT, P_PID, P_PIDNS, P_START, PART_WORDS, PARTS_AT
-from .lockfile import PARTICIPANT, LockFile
 from .words import Words
 
 __all__ = ["identity_of", "is_dead", "is_gone", "names_gone"]

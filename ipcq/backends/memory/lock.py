@@ -24,8 +24,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ...errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
+from ..lockfile import QUEUE, LockFile
 from .layout import CLOSED, OP
-from .lockfile import QUEUE, LockFile
 from .words import Words
 
 __all__ = ["Guard", "Wait"]

@@ -10,6 +10,7 @@ from ...backend import WorkerExit
 from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
 from ..liveness import own_identity, resident_bytes
+from ..lockfile import PARTICIPANT
 from .connection import Connection, microseconds
 from .futex import can_spin, wait, wake
 from .layout import (
@@ -37,7 +38,6 @@ from .layout import (
     ROLE_WORKER,
 )
 from .liveness import is_dead, is_gone
-from .lockfile import PARTICIPANT
 
 __all__ = ["LAYERS_END", "Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
 

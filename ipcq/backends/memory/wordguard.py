@@ -17,11 +17,11 @@ from typing import Any
 
 from ...errors import StorageError
 from ..liveness import own_identity
+from ..lockfile import SEAT, LockFile
 from .futex import can_spin
 from .layout import LOCK_AWAITED, LOCK_OWNER, P_BOOT, P_PID, P_PIDNS, P_START, SEAT_WORDS, SEATS
 from .liveness import identity_of, names_gone
 from .lock import Guard, Wait
-from .lockfile import SEAT, LockFile
 from .lockword import LockWord
 from .words import Words
 

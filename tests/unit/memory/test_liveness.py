@@ -9,9 +9,9 @@ import pytest
 
 from ipcq.backends import liveness
 from ipcq.backends.liveness import Identity, kill_process, own_identity, resident_bytes
+from ipcq.backends.lockfile import PARTICIPANT, LockFile, open_lock_file
 from ipcq.backends.memory.layout import P_BOOT, P_PID, P_PIDNS, P_START, PART_WORDS, PARTS_AT
 from ipcq.backends.memory.liveness import is_dead, is_gone
-from ipcq.backends.memory.lockfile import PARTICIPANT, LockFile, open_lock_file
 
 from .children import Line, child
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ipcq.backends.lockfile import QUEUE, LockFile, open_lock_file
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory import lock as module
 from ipcq.backends.memory.layout import CLOSED, HOT_END, LOCK, LOCK_OWNER, OP, SEAT_WORDS, SEATS
 from ipcq.backends.memory.lock import Guard
-from ipcq.backends.memory.lockfile import QUEUE, LockFile, open_lock_file
 from ipcq.backends.memory.wordguard import WordGuard
 from ipcq.errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ipcq.backends.liveness import own_identity
+from ipcq.backends.lockfile import SEAT, LockFile, open_lock_file
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.layout import (
     HALF_MASK,
@@ -23,7 +24,6 @@ from ipcq.backends.memory.layout import (
     SEAT_WORDS,
     SEATS,
 )
-from ipcq.backends.memory.lockfile import SEAT, LockFile, open_lock_file
 from ipcq.backends.memory.lockword import LockWord
 from ipcq.backends.memory.wordguard import WordGuard
 from ipcq.errors import QueueStalled, StorageError

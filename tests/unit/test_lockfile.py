@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ipcq.backends.memory.lockfile import ATTACH, PARTICIPANT, LockFile, open_lock_file
+from ipcq.backends.lockfile import ATTACH, PARTICIPANT, LockFile, open_lock_file
 from ipcq.errors import StorageError
 
-from .children import Line, child, elsewhere
+from .memory.children import Line, child, elsewhere
 
 BYTE = PARTICIPANT + 3
 

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 
-from ...errors import StorageError
+from ..errors import StorageError
 
 __all__ = ["ATTACH", "DESTROY", "PARTICIPANT", "QUEUE", "SEAT", "LockFile", "open_lock_file"]
 
