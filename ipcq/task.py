@@ -198,3 +198,9 @@ class Task(Generic[T]):
             self._args = self._decode(self.payload)
             self._decode = None
         return self._args  # type: ignore[no-any-return]
+
+    @args.setter
+    def args(self, args: T) -> None:
+        """Other arguments, for `Update`; the payload that was read is the task's no more."""
+        self._args = args
+        self._decode = self.payload = None

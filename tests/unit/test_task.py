@@ -140,3 +140,10 @@ def test_a_payload_that_was_not_read_is_no_none() -> None:
 
     with pytest.raises(CodecError, match="was not read"):
         _ = task.args
+
+
+def test_arguments_can_be_set() -> None:
+    """Arguments that are set replace those that were read, and the payload with them."""
+    task: Task[str] = Task(TaskId.new(), payload=b"read", _decode=lambda data: bytes(data).decode())
+    task.args = "set"
+    assert (task.args, task.payload) == ("set", None)
