@@ -15,30 +15,21 @@ neither wait for it nor run: it gets an error.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
-import os
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ...errors import CorruptQueue, QueueClosed, QueueStalled, StorageError
+from ...errors import CorruptQueue, QueueClosed, StorageError
+from ..contention import stalled, take_turn
 from ..lockfile import QUEUE, LockFile
 from .layout import CLOSED, OP
 from .words import Words
 
-__all__ = ["Guard", "Wait"]
+__all__ = ["Guard"]
 
 log = logging.getLogger("ipcq.memory")
 
-_YIELDS = 40  # tries that only let others run; a critical section takes some 10 us
-_SHORTEST_SLEEP = 20e-6  # seconds
-_LONGEST_SLEEP = 1e-3
-_WARN_AFTER = 5.0
-_GIVE_UP_AFTER = 60.0
-
-_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _UNLOCK = fcntl.LOCK_UN
 
 # What indices and values that no sound queue holds lead to.
@@ -79,10 +70,7 @@ class Guard:
                 raise self._unusable(fd)
             lock.inside = True
             try:
-                try:
-                    lockf(fd, _EXCLUSIVE, 1, QUEUE)
-                except OSError as error:
-                    self._contend(error)
+                take_turn(self.name, lock, self.stalled)
                 return self._hold(section, args)
             finally:
                 lock.inside = False
@@ -129,55 +117,9 @@ class Guard:
             " to it; set a flag or an event there, and use the queue after that call"
         )
 
-    def _contend(self, first: OSError) -> None:
-        """Take the byte lock that somebody else has."""
-        if first.errno not in (errno.EACCES, errno.EAGAIN):
-            raise StorageError(f"queue {self.name!r}: cannot lock it: {first.strerror}") from first
-        fd = self._lock.fd
-        for _ in range(_YIELDS):
-            os.sched_yield()
-            if _try(fd):
-                return
-        wait = Wait(self)
-        pause = _SHORTEST_SLEEP
-        while not _try(fd):
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_SLEEP)
-            wait.check()
-
     def stalled(self, waited: float) -> str:
         """What to tell after a long wait."""
-        pid = self._holder()
-        return (
-            f"queue {self.name!r}: its lock has been held for {waited:.0f} s by live process {pid or '?'};"
-            " if that process is stopped, continue or kill it"
-        )
+        return stalled(self.name, waited, self._holder())
 
     def _holder(self) -> int:
         return self._lock.holder(QUEUE)
-
-
-class Wait:
-    """One long wait for the lock: a warning first, an error in the end."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._started = time.monotonic()
-        self._warned = False
-
-    def check(self) -> None:
-        """Say so when it takes too long."""
-        waited = time.monotonic() - self._started
-        if waited > _GIVE_UP_AFTER:
-            raise QueueStalled(self._guard.stalled(waited))
-        if waited > _WARN_AFTER and not self._warned:
-            self._warned = True
-            log.warning("%s", self._guard.stalled(waited))
-
-
-def _try(fd: int) -> bool:
-    try:
-        fcntl.lockf(fd, _EXCLUSIVE, 1, QUEUE)
-    except OSError:
-        return False
-    return True

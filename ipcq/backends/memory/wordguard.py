@@ -16,12 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import StorageError
+from ..contention import Wait
 from ..liveness import own_identity
 from ..lockfile import SEAT, LockFile
 from .futex import can_spin
 from .layout import LOCK_AWAITED, LOCK_OWNER, P_BOOT, P_PID, P_PIDNS, P_START, SEAT_WORDS, SEATS
 from .liveness import identity_of, names_gone
-from .lock import Guard, Wait
+from .lock import Guard
 from .lockword import LockWord
 from .words import Words
 
@@ -99,7 +100,7 @@ class WordGuard(Guard):
             os.sched_yield()
             if word.take(me, 0):
                 return
-        wait = Wait(self)
+        wait = Wait(self.stalled)
         while True:
             seen = word.announce()
             if seen & LOCK_OWNER:

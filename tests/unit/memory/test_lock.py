@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ipcq.backends import contention as module
 from ipcq.backends.lockfile import QUEUE, LockFile, open_lock_file
 from ipcq.backends.memory import COMPILED
-from ipcq.backends.memory import lock as module
 from ipcq.backends.memory.layout import CLOSED, HOT_END, LOCK, LOCK_OWNER, OP, SEAT_WORDS, SEATS
 from ipcq.backends.memory.lock import Guard
 from ipcq.backends.memory.wordguard import WordGuard

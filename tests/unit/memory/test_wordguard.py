@@ -205,7 +205,7 @@ def test_an_owner_that_lives_is_not_robbed(bench: Bench, monkeypatch: pytest.Mon
 
         bench.attach(lock).run(section)
 
-    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.2)
+    monkeypatch.setattr("ipcq.backends.contention._GIVE_UP_AFTER", 0.2)
     with child(work) as process:
         process.hear()
         process.stop()
@@ -231,7 +231,7 @@ def test_a_process_sits_where_it_sat_before(bench: Bench, monkeypatch: pytest.Mo
     bench.words[at + P_PID], bench.words[at + P_PIDNS], *_ = own_identity()
     *_, bench.words[at + P_START], bench.words[at + P_BOOT] = own_identity()
     bench.words[LOCK] = 1 << 32 | OTHER
-    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.1)
+    monkeypatch.setattr("ipcq.backends.contention._GIVE_UP_AFTER", 0.1)
     assert bench.guard.run(int) == 0
     assert bench.lock.seat == OTHER
 
@@ -241,7 +241,7 @@ def test_a_seat_half_taken_is_taken(bench: Bench, monkeypatch: pytest.MonkeyPatc
     """After a Ctrl-C at a bad moment: its byte is ours, so nobody else can free what its dead owner had."""
     assert bench.lock.take(SEAT + OTHER - 1)
     bench.words[LOCK] = 1 << 32 | OTHER
-    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.1)
+    monkeypatch.setattr("ipcq.backends.contention._GIVE_UP_AFTER", 0.1)
     assert bench.guard.run(int) == 0
     assert bench.lock.seat == OTHER
 
@@ -253,7 +253,7 @@ def test_signals_do_not_keep_a_waiter_from_looking_at_the_owner(
     """A profiler's timer may end every sleep before its time is over."""
     bench.guard.run(int)
     _die_inside(bench)
-    monkeypatch.setattr("ipcq.backends.memory.lock._GIVE_UP_AFTER", 0.5)
+    monkeypatch.setattr("ipcq.backends.contention._GIVE_UP_AFTER", 0.5)
     before = signal.signal(signal.SIGALRM, lambda number, frame: None)
     signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
     try:
