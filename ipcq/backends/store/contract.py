@@ -78,8 +78,8 @@ class TaskStore(Protocol):
     def scan(self, after: int = 0) -> Iterable[Record]:
         """Every record with a version greater than ``after``, by version; the last write of each at least.
 
-        With ``after`` the removed ones too, with None for their value. The last may be the removal of a record
-        that never was, with an empty key: its version tells how far this goes, if the last write is forgotten.
+        With ``after`` the removed ones too, with None for their value. The last may be the removal of a
+        record that never was, with an empty key: its version tells how far this goes.
 
         Raises:
             Forgotten: which were removed since ``after`` is not known any more. A store may forget them all,
