@@ -33,7 +33,7 @@ SOURCE = Path("ipcq/backends/memory")
 COMPILED = "_compiled"  # where the compiled modules go, so that they can be left aside at run time
 MODULES = [
     "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "core",
-    "accept", "deliver", "finish", "collect", "recover", "rebuild", "lockword",
+    "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild", "lockword",
 ]  # fmt: skip
 STAMP = f"{sys.implementation.cache_tag}.sources"
 SHARED = "_shared"  # what Cython would else put into each module

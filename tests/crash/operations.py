@@ -157,7 +157,7 @@ def _cancel(status: int, delayed: bool = False) -> Callable[[Simulation], Operat
     def begin(sim: Simulation) -> Operation:
         truth = sim.truth()
         slot = next(slot for slot in sim.with_status(status) if (truth[sim.number(slot)].due > 0) == delayed)
-        return lambda: sim.collect.cancel(slot, sim.word(slot), sim.now)
+        return lambda: sim.cancel(slot)
 
     return begin
 
@@ -236,6 +236,7 @@ UNDER_WAY = (
     Case("cancel, delayed", _cancel(ST_PENDING, True), (CLIENT,)),
     Case("cancel, failed", _cancel(ST_FAILED, True), (CLIENT,)),
     Case("cancel, queued", _cancel(ST_QUEUED), (CLIENT,)),
+    Case("cancel, running", _cancel(ST_RUNNING), (CLIENT,)),
     Case("fetch", _settle(True), (CLIENT,)),
     Case("notice", _settle(False), (CLIENT,)),
     Case("vacuum", lambda sim: lambda: sim.collect.vacuum(0, sim.now, True, True), (CLIENT,)),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.accept import Accept
+from ipcq.backends.memory.amend import Amend
 from ipcq.backends.memory.collect import Collect
 from ipcq.backends.memory.core import Core
 from ipcq.backends.memory.deliver import Deliver
@@ -162,7 +163,8 @@ class Simulation:
         self.accept = Accept(self.core, payload_blocks, 1 << 20)
         self.deliver = Deliver(self.core)
         self.finish = Finish(self.core, 1 << 20)
-        self.collect = Collect(self.core, self.finish, TTL)
+        self.amend = Amend(self.core, self.finish)
+        self.collect = Collect(self.core, TTL)
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.now = 1000 * SECOND
         self.plain[SEQ] = 1
@@ -298,6 +300,10 @@ class Simulation:
             self.stage[3 * n], self.stage[3 * n + 1], self.stage[3 * n + 2] = slot, self.word(slot), fetched
         self.collect.settle(len(found))
         return [self.out[n] for n in range(len(found))]
+
+    def cancel(self, slot: int) -> int:
+        """Cancel what is in a slot, as it is now."""
+        return self.amend.cancel(slot, self.word(slot), self.meta(slot, M_EPOCH), self.now)
 
     # --- looking --------------------------------------------------------------------------------
 

@@ -93,6 +93,14 @@ def _vacuum(storage: MemoryStorage, light: Light) -> None:
     storage.vacuum()
 
 
+def _cancel(storage: MemoryStorage, light: Light) -> None:
+    with storage.register_worker("w") as lease:
+        next(storage.poll(lease, prefetch=3))
+        light()
+        for task in storage.list_tasks().items:
+            storage.cancel(task.id, running=True)
+
+
 def _work_off(storage: MemoryStorage) -> None:
     """Finish all that is owed a run."""
     with storage.register_worker("w") as lease:
@@ -103,10 +111,8 @@ def _work_off(storage: MemoryStorage) -> None:
                 lease.finish(task, task.args)
 
 
-OPERATIONS: dict[str, Operation] = {
-    function.__name__.strip("_"): function
-    for function in (_push, _push_bulk, _take, _finish, _fail, _give_back, _come_and_go, _fetch, _vacuum)
-}
+_ALL = (_push, _push_bulk, _take, _finish, _fail, _give_back, _come_and_go, _fetch, _vacuum, _cancel)
+OPERATIONS: dict[str, Operation] = {function.__name__.strip("_"): function for function in _ALL}
 
 
 # --- killing, and looking --------------------------------------------------------------------------
@@ -220,7 +226,7 @@ def test_killed_at_a_store(operation: str, most: int) -> None:
         return _do(name, OPERATIONS[operation], store)
 
     stores = _stores(kill, most)
-    count = _each(stores, kill, may_fail=operation == "fail", may_go=operation == "vacuum")
+    count = _each(stores, kill, may_fail=operation in ("fail", "cancel"), may_go=operation == "vacuum")
     print(f"\n{operation}: killed at {count} of {stores.stop - 1} stores")
 
 

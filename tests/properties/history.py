@@ -121,7 +121,7 @@ class History:
         if not self.sim.used():
             return None
         slot = self.chance.choice(self.sim.used())
-        return self.sim.collect.cancel(slot, self.sim.word(slot), self.sim.now)
+        return self.sim.cancel(slot)
 
     def fetch(self, row: int) -> object:
         count = self.sim.collect.inbox(row, 5)

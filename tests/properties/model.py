@@ -208,7 +208,7 @@ class Model:
 
     def cancel(self, number: int, now: int) -> bool:
         """Whether it could be cancelled."""
-        if self.tasks[number].status not in (*OWED, ST_QUEUED):
+        if self.tasks[number].status in FINISHED:
             return False
         self._finish(number, ST_KILLED, (KIND_CANCELLED, None), now)
         return True

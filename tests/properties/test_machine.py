@@ -415,12 +415,11 @@ class QueueMachine(RuleBasedStateMachine):
         numbers = sorted(self.model.tasks)
         number = numbers[pick % len(numbers)]
         slot = self._slot(number)
-        word, now = self.sim.word(slot), self.sim.now
         self._act(
             self._any(other),
             kill,
-            lambda: self.sim.collect.cancel(slot, word, now),
-            lambda model: OK if model.cancel(number, now) else REFUSED,
+            lambda: self.sim.cancel(slot),
+            lambda model: OK if model.cancel(number, self.sim.now) else REFUSED,
         )
 
     @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))

@@ -3,8 +3,7 @@ from libc.stdint cimport uint64_t
 
 from .constants cimport *
 from .core cimport Core
-from .finish cimport Finish
-from .slots cimport finished, generation
+from .slots cimport finished
 from .words cimport word_t
 
 
@@ -13,7 +12,6 @@ cdef class Collect:
     cdef readonly Core core
     cdef readonly word_t[::1] w
     cdef readonly uint64_t[::1] out
-    cdef readonly Finish ending
     cdef readonly uint64_t result_ttl
 
     @cython.locals(place=uint64_t)
@@ -28,8 +26,6 @@ cdef class Collect:
     cdef int _mark_fetched(self, uint64_t slot, uint64_t word) except -1 nogil
     @cython.locals(w=word_t[::1], seq=uint64_t)
     cdef int _move(self, uint64_t slot, uint64_t word, uint64_t target) except -1 nogil
-    @cython.locals(w=word_t[::1], word=uint64_t, status=uint64_t)
-    cpdef uint64_t cancel(self, uint64_t slot, uint64_t found, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(w=word_t[::1], end=uint64_t, removed=uint64_t, slot=uint64_t, word=uint64_t, status=uint64_t)
     cpdef uint64_t vacuum(self, uint64_t start, uint64_t before, bint done, bint killed) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(pusher=uint64_t)

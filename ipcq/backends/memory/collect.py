@@ -7,24 +7,17 @@ Reading a result is three steps: find it (here), copy its bytes without the lock
 from __future__ import annotations
 
 from .core import Core
-from .finish import Finish
 from .layout import (
-    COUNTED_MASK,
     COUNTS,
     CRAMPED,
     CROWDED,
     CURIOUS,
-    DELAYED,
     FETCHED,
     FETCHED_FLAG,
     FRESH,
-    GEN_MASK,
-    GEN_SHIFT,
     GONE,
-    KIND_CANCELLED,
     M_DONE_AT,
     M_DONE_SEQ,
-    M_KIND,
     M_NEXT,
     META_WORDS,
     NOTICED,
@@ -38,7 +31,6 @@ from .layout import (
     P_WAKE,
     PART_ACTIVE,
     PART_HIGH,
-    REFUSED,
     SEQ,
     ST_DONE,
     ST_FAILED,
@@ -50,12 +42,11 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
 )
-from .slots import finished, generation
+from .slots import finished
 
 __all__ = ["Collect"]
 
 OP_SETTLE = 9
-OP_CANCEL = 10
 OP_VACUUM = 11
 OP_EXPIRE = 12
 
@@ -63,13 +54,12 @@ MOST_REMOVED = 256  # slots looked at in one hold of the lock
 
 
 class Collect:
-    """Find, fetch, cancel and remove."""
+    """Find, fetch and remove."""
 
-    def __init__(self, core: Core, finish: Finish, result_ttl: int) -> None:
+    def __init__(self, core: Core, result_ttl: int) -> None:
         self.core = core
         self.w = core.w
         self.out = core.out
-        self.ending = finish
         self.result_ttl = result_ttl
 
     # --- finding --------------------------------------------------------------------------------
@@ -160,31 +150,6 @@ class Collect:
         w[self.core.meta_at + slot * META_WORDS + M_DONE_SEQ] = seq
         self.core.slots.commit(slot, word)
         self.core.chains.append(target, slot)
-
-    # --- ending from outside --------------------------------------------------------------------
-
-    def cancel(self, slot: int, found: int, now: int) -> int:
-        """PENDING, FAILED, QUEUED -> KILLED; REFUSED for RUNNING or finished, GONE if it changed."""
-        w = self.w
-        self.core.clear_out()
-        word = w[self.core.state_at + slot]
-        if generation(word) != generation(found) or word & STATUS_MASK <= 1:
-            return GONE
-        status = word & STATUS_MASK
-        if status not in (ST_PENDING, ST_QUEUED, ST_FAILED):
-            return REFUSED
-        w[OP] = OP_CANCEL
-        if status == ST_QUEUED:
-            self.core.disown(slot)
-        elif word & DELAYED:
-            self.core.delay.remove(slot)
-        else:
-            self.core.ready.remove(slot)
-        self.core.drop_result(slot)
-        w[self.core.meta_at + slot * META_WORDS + M_KIND] = KIND_CANCELLED
-        self.ending.finish(slot, word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT) | ST_KILLED, now)
-        self.core.close()
-        return OK
 
     # --- removing -------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ...errors import QueueClosed
 from ...task import Queue, TaskId
 from .accept import Accept
+from .amend import Amend
 from .blobs import Blobs
 from .collect import Collect
 from .core import Core
@@ -93,7 +94,8 @@ class Connection:
         )
         self.deliver = Deliver(self.core)
         self.finish = Finish(self.core, settings.blob_bytes)
-        self.collect = Collect(self.core, self.finish, round(settings.result_ttl * 1e6))
+        self.collect = Collect(self.core, round(settings.result_ttl * 1e6))
+        self.amend = Amend(self.core, self.finish)
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
         self._rebuild = Rebuild(self.core)

@@ -243,6 +243,7 @@ DUPLICATE = 5
 LOST = 6  # the lease is not valid
 GONE = 7
 REFUSED = 8
+BUSY = 9  # its owner is storing the result
 
 
 def layout_hash() -> int:

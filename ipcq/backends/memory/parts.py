@@ -346,7 +346,7 @@ def short_error_bytes(error: ErrorInfo, limit: int) -> bytes:
 def error_of(kind: int, word: int, data: bytes | memoryview | None) -> ErrorInfo:
     """The error that a KILLED or FAILED slot keeps, in whatever form."""
     if kind & 0xFF == KIND_CANCELLED:
-        return ErrorInfo("Cancelled", "the task was cancelled before it was run")
+        return ErrorInfo("Cancelled", "the task was cancelled; what it gave, if anything, was not stored")
     if kind & 0xFF == KIND_CORRUPT:
         return ErrorInfo("CorruptTask", "damaged bytes were found where this task was; push it again")
     if data is None:

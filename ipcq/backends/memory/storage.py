@@ -18,6 +18,7 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
+from .amending import Amender
 from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
@@ -35,6 +36,7 @@ __all__ = ["MemoryStorage"]
 _CAPABILITIES = frozenset(
     [
         "Backend",
+        "Cancel",
         "ConfigExt",
         "FetchById",
         "ListQueues",
@@ -111,6 +113,7 @@ class MemoryStorage:
             self._reader = Reader(connection, queue, self._codecs)
             self._pusher = Pusher(connection, queue, self._codecs, self._me)
             self._inbox = Inbox(self._reader, self._me)
+            self._amender = Amender(connection, queue)
             if reclaim_abandoned(connection):
                 sweep_blobs(connection)
         except BaseException:
@@ -366,6 +369,13 @@ class MemoryStorage:
         wanted = list(ids)
         found = self._inbox.look_up(wanted)
         return {task_id: status_of(place[1]) for task_id, place in zip(wanted, found, strict=True) if place}
+
+    # --- changes from outside -------------------------------------------------------------------
+
+    def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
+        """Make a task KILLED, with the error ``Cancelled``; whether it will not run, or was ended."""
+        self._attached()
+        return self._amender.cancel(TaskId.parse(task_id), running=running)
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from ipcq.backends.memory.layout import (
     GONE,
     HOARD,
     IDLE,
-    KIND_CANCELLED,
     KIND_DIED,
     LOST,
     MAX_ATTEMPTS,
@@ -21,7 +20,6 @@ from ipcq.backends.memory.layout import (
     NO_BYTES,
     OK,
     P_ASLEEP,
-    REFUSED,
     SLOTS_COMMITTED,
     ST_DONE,
     ST_FAILED,
@@ -129,7 +127,7 @@ def test_killed_tasks_count_though_their_result_was_not_to_be_kept() -> None:
     lease = _run(sim, New(0, keep=False), ST_KILLED)
     sim.push(CLIENT, New(1, keep=False))
     assert not sim.collect.waits_for_itself(CLIENT)  # when this one is done its place is free
-    assert sim.collect.cancel(1, sim.word(1), sim.now) == OK
+    assert sim.cancel(1) == OK
     assert sim.collect.waits_for_itself(CLIENT)
     assert audit(sim.unwatched) == []
     sim.rebuild()
@@ -321,24 +319,7 @@ def test_who_finds_nothing_learns_when_to_look_again() -> None:
     assert sim.out[1] == sim.now + HOARD
 
 
-# --- ending from outside ----------------------------------------------------------------------
-
-
-def test_cancel_ends_what_does_not_run() -> None:
-    """RUNNING and finished tasks refuse, one that is gone says so."""
-    sim = _queue()
-    sim.push(CLIENT, New(0), New(1), New(2, run_at=sim.now + SECOND))
-    running, queued = sim.take(WORKER, 2)
-    cancel = sim.collect.cancel
-    assert cancel(running.slot, sim.word(running.slot), sim.now) == REFUSED
-    for slot in (queued.slot, 2):
-        word = sim.word(slot)
-        assert cancel(slot, word, sim.now) == OK
-        assert cancel(slot, word, sim.now) == REFUSED
-    assert sim.truth()[1].result == (KIND_CANCELLED, None)
-    assert sim.deliver.start(*queued, WORKER, sim.now) == LOST
-    sim.collect.vacuum(0, sim.now, True, True)
-    assert cancel(2, word, sim.now) == GONE
+# --- removing ---------------------------------------------------------------------------------
 
 
 def test_results_that_nobody_fetches_expire() -> None:

@@ -64,7 +64,7 @@ def _operations(sim: Simulation) -> list[Callable[[], object]]:
         lambda: sim.deliver.unhoard(sim.now + SECOND),
         lambda: [sim.end(lease, WORKER, ST_DONE, 1, result) for lease in held[::3]],
         lambda: [sim.end(lease, WORKER, ST_FAILED, 2, b"error", 1) for lease in held],
-        lambda: [sim.collect.cancel(slot, sim.word(slot), sim.now) for slot in some[::2]],
+        lambda: [sim.cancel(slot) for slot in some[::2]],
         lambda: sim.collect.find(1, 12),
         lambda: sim.collect.inbox(CLIENT, 99),
         lambda: sim.settle(*((slot, bool(slot & 1)) for slot in some)),

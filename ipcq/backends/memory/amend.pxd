@@ -1,0 +1,24 @@
+cimport cython
+from libc.stdint cimport uint64_t
+
+from .constants cimport *
+from .core cimport Core
+from .finish cimport Finish
+from .words cimport word_t
+
+
+@cython.final
+cdef class Amend:
+    cdef readonly Core core
+    cdef readonly word_t[::1] w
+    cdef readonly uint64_t[::1] out
+    cdef readonly Finish ending
+
+    @cython.locals(place=uint64_t)
+    cpdef uint64_t look(self, uint64_t hi, uint64_t lo) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(code=uint64_t, word=uint64_t)
+    cpdef uint64_t cancel(self, uint64_t slot, uint64_t seen, uint64_t epoch, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(word=uint64_t, m=uint64_t, status=uint64_t)
+    cdef uint64_t _look_again(self, uint64_t slot, uint64_t seen, uint64_t epoch) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(status=uint64_t)
+    cdef int _take_out(self, uint64_t slot, uint64_t word) except -1 nogil

@@ -1,0 +1,119 @@
+"""Changes to tasks from outside: which are legal, and what follows from one.
+
+A task is looked at, then changed if it is still the same; else it is looked at again. Of a dead owner it
+is taken first, as everybody does who comes across one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import NamedTuple
+
+from ...status import TERMINAL, Status
+from ...task import Queue, TaskId
+from ..liveness import kill_process, own_identity
+from .connection import Connection, microseconds
+from .layout import BUSY, OK, PART_WORDS, PARTS_AT, ST_PENDING, STATUS_MASK
+from .liveness import identity_of, is_dead
+from .participant import reclaim_dead
+from .parts import status_of
+from .reading import not_found
+from .slots import owner
+
+__all__ = ["Amender"]
+
+log = logging.getLogger("ipcq.memory")
+
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_MOMENT = 0.001  # seconds between looks at a result that is being stored
+_LONGEST_COPY = 1.0  # seconds that it may take: a GB; then its process is stopped, or stuck
+
+
+class _Seen(NamedTuple):
+    """A task as it was looked at."""
+
+    slot: int
+    word: int
+    epoch: int
+
+    @property
+    def status(self) -> Status:
+        """Its status."""
+        return status_of(self.word)
+
+    @property
+    def owner(self) -> int:
+        """The row of who has it; -1 for nobody."""
+        return owner(self.word) - 1
+
+
+class Amender:
+    """Cancels tasks of one queue."""
+
+    def __init__(self, connection: Connection, queue: Queue) -> None:
+        self._connection = connection
+        self._queue = queue
+
+    def __repr__(self) -> str:
+        return f"<Amender of {self._queue!r}>"
+
+    def cancel(self, task_id: TaskId, *, running: bool) -> bool:
+        """See `Cancel.cancel`."""
+        until = time.monotonic() + _LONGEST_COPY
+        while True:
+            seen = self._find(task_id)
+            if seen.status in TERMINAL or (seen.status is Status.RUNNING and not running):
+                return False
+            code = self._connection.call(_cancel, self._connection, seen)
+            if code == OK:
+                return True
+            if code == BUSY and not self._wait_for_copy(seen, until):
+                return False
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def _find(self, task_id: TaskId) -> _Seen:
+        """The task, which no dead process has any more; `TaskNotFound`."""
+        connection = self._connection
+        while True:
+            seen = self._look(task_id)
+            if seen.owner < 0 or not is_dead(connection.words, connection.lock, seen.owner):
+                return seen
+            reclaim_dead(connection, ())
+
+    def _look(self, task_id: TaskId) -> _Seen:
+        connection = self._connection
+        with connection.turn:
+            place = connection.run(connection.amend.look, task_id >> 64, task_id & _MASK)
+            word, epoch = connection.out[0], connection.out[1]
+        if not place or word & STATUS_MASK < ST_PENDING:
+            raise not_found(self._queue, task_id)
+        return _Seen(place - 1, word, epoch)
+
+    def _wait_for_copy(self, seen: _Seen, until: float) -> bool:
+        """Let the owner store what its run gave; kill it if that takes too long. False if it cannot be."""
+        if time.monotonic() >= until and not _end_owner(self._connection, seen):
+            return False
+        time.sleep(_MOMENT)
+        return True
+
+
+def _cancel(connection: Connection, seen: _Seen) -> int:
+    """With the lock: the lease is void first, then its process is killed before it can start another task."""
+    code: int = connection.amend.cancel(*seen, microseconds())
+    if code == OK and seen.status is Status.RUNNING:
+        _end_owner(connection, seen)
+    return code
+
+
+def _end_owner(connection: Connection, seen: _Seen) -> bool:
+    """Kill the process that has a task, unless it is this one; whether it could be."""
+    identity = identity_of(connection.words, PARTS_AT + seen.owner * PART_WORDS)
+    if identity == own_identity():
+        return False
+    try:
+        return kill_process(identity)
+    except OSError as error:
+        log.warning("queue %r: cannot kill process %d: %s", connection.queue, identity.pid, error.strerror)
+        return False
