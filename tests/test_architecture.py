@@ -46,6 +46,7 @@ CALCULATING = {
     "typing",
     "zlib",
 }
+READING = {"binascii", "json", "re"}  # bytes to values
 POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 
 
@@ -139,6 +140,26 @@ def test_inside_the_memory_backend_algorithms_are_pure() -> None:
         elif module in SYSTEM:
             wrong[name] = inside - PURE - SYSTEM
     assert {name.rpartition(".")[2] for name in wrong} == PURE | SYSTEM
+    assert not any(wrong.values()), wrong
+
+
+# The same inside the json backend.
+JSON = [name for name in SOURCES if name.startswith("ipcq.backends.json.")]
+JSON_PURE = {"journal", "index"}
+JSON_SYSTEM = {"logfile", "anew", "sync", "turn", "watch"}
+
+
+def test_inside_the_json_backend_algorithms_are_pure() -> None:
+    """Bytes and offsets know no file; the operating system's part knows no store."""
+    wrong = {}
+    for name in JSON:
+        inside = {target.rpartition(".")[2] for target in _own(name) if target in JSON}
+        module = name.rpartition(".")[2]
+        if module in JSON_PURE:
+            wrong[name] = inside - JSON_PURE | IMPORTS[name] - set(SOURCES) - CALCULATING - READING
+        elif module in JSON_SYSTEM:
+            wrong[name] = inside - JSON_PURE - JSON_SYSTEM
+    assert {name.rpartition(".")[2] for name in wrong} == JSON_PURE | JSON_SYSTEM
     assert not any(wrong.values()), wrong
 
 

@@ -148,7 +148,7 @@ class JsonStore:
         self.close()
 
     def compact(self) -> None:
-        """Write the file anew without what is of no use any more; when that is most of it, it happens unasked.
+        """Write the file anew without what is of no use; when that is most of it, it happens unasked.
 
         Raises:
             QueueFull: there is no room for both; the file is as it was.
