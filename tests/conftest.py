@@ -237,7 +237,8 @@ def _stop_multiprocessing_servers() -> None:
     """End the fork server and the resource tracker, as CPython's own tests do.
 
     The fork server keeps the environment of the test that started it: the next test's workers
-    would open queues in a directory that is gone. ``one_fork_server`` is for those that open none.
+    would open queues in a directory that is gone. ``one_fork_server`` is for those whose
+    processes open none by its name.
     """
     for server in (_forkserver, _tracker):
         if getattr(server, "_stop", None) is not None:

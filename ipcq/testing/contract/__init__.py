@@ -1,0 +1,56 @@
+"""The contract: one file a theme, one function a behaviour; this list is all of it."""
+
+from ..check import Check
+from . import (
+    cancelling,
+    deaths,
+    expose,
+    forbidden,
+    full,
+    handout,
+    layers,
+    leases,
+    listing,
+    metrics,
+    order,
+    paging,
+    payloads,
+    reopen,
+    rescheduling,
+    resuming,
+    sink,
+    transitions,
+    updating,
+    vacuum,
+    waiting,
+    weak,
+    workers,
+)
+
+__all__ = ["CHECKS"]
+
+CHECKS: list[Check] = [
+    *sink.CHECKS,
+    *order.CHECKS,
+    *handout.CHECKS,
+    *leases.CHECKS,
+    *transitions.CHECKS,
+    *forbidden.CHECKS,
+    *layers.CHECKS,
+    *waiting.CHECKS,
+    *payloads.CHECKS,
+    *full.CHECKS,
+    *reopen.CHECKS,
+    *deaths.CHECKS,
+    *workers.CHECKS,
+    *updating.CHECKS,
+    *rescheduling.CHECKS,
+    *resuming.CHECKS,
+    *cancelling.CHECKS,
+    *paging.CHECKS,
+    *listing.CHECKS,
+    *metrics.CHECKS,
+    *vacuum.CHECKS,
+    *expose.CHECKS,
+    *weak.CHECKS,
+]
