@@ -27,7 +27,7 @@ def awaits(backend: str, check: Check) -> bool:
 # Neither there nor refused yet.
 _COMING: Mapping[str, frozenset[str]] = {
     "Memory": frozenset(
-        {"Cancel", "Expose", "ListAllTasks", "Metrics", "Reschedule", "ResumeById", "Update", "WeakTaskSink"}
+        {"Expose", "ListAllTasks", "Metrics", "Reschedule", "ResumeById", "Update", "WeakTaskSink"}
     )
 }
 
