@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from ipcq import TRANSITIONS, Status, errors
+from ipcq.testing import cases
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONCEPTS = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+GUARANTEES = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = [
@@ -63,6 +65,16 @@ def test_links_lead_somewhere() -> None:
 def test_named_files_exist() -> None:
     """A path of the package, the tests or the examples in a page is a path of the repository."""
     assert _missing(r"`((?:ipcq|tests|docs|examples|benchmarks)/[\w./-]*)`", lambda page: ROOT) == []
+
+
+def test_named_checks_are_checks_of_the_contract() -> None:
+    """Each promise of docs/guarantees.md names what proves it, and the checks that it names exist."""
+    rows = re.findall(r"^\| \d+ \|.*\| (.*) \|$", GUARANTEES, re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+\.\w+)`", row)}
+
+    assert len(rows) == 16
+    assert [row for row in rows if "`" not in row] == []
+    assert named - {check.name for check in cases()} == set()
 
 
 @pytest.mark.parametrize("code", PROGRAMS)

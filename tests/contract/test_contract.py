@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ipcq.testing import Check, cases, check_backend
 
-from .backends import BACKENDS, awaits
+from .backends import COLUMNS, awaits
 
 pytestmark = pytest.mark.one_fork_server  # its processes are handed the queues that they open
 
 
-def _first_of_each_capability(backend: str) -> list[Check]:
+def _first_of_each(backend: str) -> list[Check]:
     found: dict[str, Check] = {}
     for check in cases(slow=False):
         if not awaits(backend, check):
@@ -19,10 +21,10 @@ def _first_of_each_capability(backend: str) -> list[Check]:
     return list(found.values())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_one_check_of_each_capability(backend: str) -> None:
+@pytest.mark.parametrize("backend", COLUMNS)
+def test_one_check_of_each_capability(backend: str, private_directory: Path) -> None:
     """A backend passes the first check of each capability; all of them take too long for each run."""
-    check_backend(BACKENDS[backend](), only=_first_of_each_capability(backend)).raise_for_failures()
+    check_backend(COLUMNS[backend](private_directory), only=_first_of_each(backend)).raise_for_failures()
 
 
 @pytest.mark.slow
@@ -30,11 +32,11 @@ def test_one_check_of_each_capability(backend: str) -> None:
     ("backend", "check"),
     [
         pytest.param(backend, check, id=f"{backend}-{check}")
-        for backend in BACKENDS
+        for backend in COLUMNS
         for check in cases()
         if not awaits(backend, check)
     ],
 )
-def test_contract(backend: str, check: Check) -> None:
+def test_contract(backend: str, check: Check, private_directory: Path) -> None:
     """A backend does what the check says, or refuses a capability that it does not name."""
-    check_backend(BACKENDS[backend](), only=[check]).raise_for_failures()
+    check_backend(COLUMNS[backend](private_directory), only=[check]).raise_for_failures()

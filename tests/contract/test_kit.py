@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,12 @@ import pytest
 from ipcq import TRANSITIONS, Backend, IllegalTransition, MemoryStorage, NotSupported, TaskNotFound
 from ipcq.testing import Outcome, cases, check_backend
 from ipcq.testing.capabilities import CALLS, PARTS, WITH
+from ipcq.testing.columns import memory
 from ipcq.testing.contract.transitions import MOVES
 from ipcq.testing.expecting import Broken, eventually, expect_equal, expect_raises
 from ipcq.testing.processes import Troupe
 from ipcq.testing.scene import Scene
 from ipcq.testing.stage import Stage
-
-from .backends import memory
 
 pytestmark = pytest.mark.one_fork_server
 
@@ -68,9 +68,11 @@ def test_every_legal_move_has_its_check() -> None:
     assert {check.run for check in cases()} >= set(MOVES.values())
 
 
-def test_a_report_of_what_passed() -> None:
+def test_a_report_of_what_passed(private_directory: Path) -> None:
     """A report lists each check with its sentence, and has nothing to raise when all passed."""
-    report = check_backend(memory(), only=["order.first_in_first_out", "paging.no_page_before_the_first"])
+    report = check_backend(
+        memory(private_directory), only=["order.first_in_first_out", "paging.no_page_before_the_first"]
+    )
     assert [result.outcome for result in report.results] == [Outcome.PASSED] * 2
     assert report.supported() == {"Backend", "ListTasks"}
     assert repr(report).startswith("<Report of MemoryStorage: 2 passed, 0 failed, 0 not supported, ")
@@ -107,10 +109,10 @@ def test_what_cannot_be_seen_is_not_supported() -> None:
     assert report.results[0].reason == "it cannot be seen without ListTasks"
 
 
-def test_an_unknown_name_is_refused() -> None:
+def test_an_unknown_name_is_refused(private_directory: Path) -> None:
     """What names no check, file or capability is a ValueError before anything is opened."""
     with pytest.raises(ValueError, match="no check, file of checks or capability is named first_in"):
-        check_backend(memory(), only=["first_in"])
+        check_backend(memory(private_directory), only=["first_in"])
 
 
 def test_a_queue_that_is_too_large_to_fill() -> None:

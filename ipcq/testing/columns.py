@@ -1,0 +1,49 @@
+"""The backends that ipcq brings, as columns of the capability table, and how to make fresh ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from ..backend import Backend
+from ..backends.memory import MemoryStorage
+
+__all__ = ["COLUMNS", "Factory", "memory"]
+
+Factory = Callable[[], Backend]
+Column = Callable[[Path], Factory]
+
+_CAPACITY = 64  # tasks; some checks fill a queue
+
+
+def memory(directory: Path) -> Factory:
+    """Queues in shared memory."""
+    numbers = count()
+
+    def make() -> Backend:
+        with _environment(IPCQ_DIR=str(directory)):  # where a queue is, is read when it is opened
+            return MemoryStorage(f"queue-{next(numbers)}", capacity=_CAPACITY)
+
+    return make
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+COLUMNS: Mapping[str, Column] = {
+    "Memory": memory,
+}
