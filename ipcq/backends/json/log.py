@@ -72,6 +72,7 @@ class Log:
     def _begin(self) -> None:
         self.index = Index(self.head.base)
         self._end = self._start
+        self._left: list[bytes] = []  # damaged lines that could not be set aside
         self._seen = self._spent = 0  # versions: of the last line read, the greatest spoken of
 
     @property
@@ -93,7 +94,7 @@ class Log:
         size = self._current_size()
         if size < self._end:
             self.reread()
-        elif size > self._end or not self._is_whole:
+        elif size > self._end or not self._is_whole or self._left:
             self._settle(size)
 
     def reread(self) -> None:
@@ -172,7 +173,9 @@ class Log:
         """With the lock: nothing is left behind the last batch, and no damage before it."""
         damaged = self._damaged(found, size)
         if damaged and not self._set_aside(damaged):
+            self._left = damaged[: len(damaged) - (size > self._end)]  # what is behind the end is read again
             return
+        self._left = []
         if size > self._end:
             self.file.cut(self._end)
         if damaged or size < self._start + self.head.size:
@@ -180,10 +183,11 @@ class Log:
 
     def _damaged(self, found: Batches, size: int) -> list[bytes]:
         """What is to be kept elsewhere. What was cut off by a death has no end, and is no damage."""
-        damaged = [each.line for each in found.damaged if each.offset < self._end]
-        if len(damaged) < len(found.damaged):
+        inside = [each.line for each in found.damaged if each.offset < self._end]
+        damaged = self._left + inside
+        if len(inside) < len(found.damaged):
             damaged.append(self.file.read(self._end, size - self._end))
-        if not self._is_whole:
+        if not (self._is_whole or self._left):
             damaged.insert(0, self.file.read(0, self._start))
         return damaged
 

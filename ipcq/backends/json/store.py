@@ -172,8 +172,10 @@ class JsonStore:
                 pass
 
     def _let_go(self) -> None:
-        self._sync.retire(self._log.file)
-        self._turn.close()
+        if self._pid == os.getpid():
+            self._turn.close(lambda: self._sync.retire(self._log.file))
+        else:  # no other thread came along, not even one that has the syncer's mutex
+            self._turn.close(self._log.file.close)
         self._close_watches()
 
     def _close_watches(self) -> None:

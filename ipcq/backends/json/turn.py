@@ -39,11 +39,6 @@ class Turn:
     def __repr__(self) -> str:
         return f"<Turn at {self.path!r} [{'taken' if self._lock.inside else 'free'}]>"
 
-    @property
-    def mutex(self) -> object:
-        """What the threads of this process wait for."""
-        return self._lock.mutex
-
     def run(self, section: Callable[..., T], *args: object) -> T:
         """Call ``section(*args)`` while no other thread of this process is in one.
 
@@ -60,6 +55,8 @@ class Turn:
 
     def _hold(self, lock: LockFile, section: Callable[..., T], args: tuple[object, ...]) -> T:
         with lock.mutex:
+            if lock is not self._lock:
+                raise _Replaced  # or closed, while this thread waited
             if lock.fd < 0 or lock.inside:
                 raise self._unusable(lock.fd)
             lock.inside = True
@@ -85,10 +82,17 @@ class Turn:
         finally:  # whether it was taken or not: this is the first call after whatever interrupted it
             fcntl.lockf(lock.fd, fcntl.LOCK_UN, 1, QUEUE)
 
-    def close(self) -> None:
-        """Let go of the lock file."""
-        lock, self._lock = self._lock, LockFile(self.path, -1)
-        lock.release()
+    def close(self, last: Callable[[], None]) -> None:
+        """Let go of the lock file, when no thread is in a section any more.
+
+        Args:
+            last: what to do before that.
+        """
+        lock = self._lock
+        with lock.mutex:
+            last()
+            self._lock = LockFile(self.path, -1)
+            lock.release()
 
     def _reopen(self, replaced: LockFile) -> None:
         """Whoever comes now makes another lock file, and so do we, unless the log is gone as well."""

@@ -50,6 +50,11 @@ class Child(Line):
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
+    def heard(self) -> str:
+        """All that it said and nobody heard, when it is dead."""
+        with os.fdopen(os.dup(self._incoming), encoding="utf-8") as file:
+            return file.read()
+
     def kill(self) -> None:
         """SIGKILL it, and wait until the kernel has released what it had."""
         if self._status is None:
