@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .backends.memory import MemoryStorage
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
+    from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .worker import Worker, WorkerContext
     from .worker_died import WorkerDied
 
@@ -147,6 +148,13 @@ __all__ = [
     "WorkerContext",
     "Layer",
     "CallNext",
+    "PollStrategy",
+    "Interval",
+    "Backoff",
+    "Waiter",
+    "Signal",
+    "Race",
+    "Notify",
     # who watches
     "Monitor",
     "RestartPolicy",
@@ -199,6 +207,9 @@ _LAZY = {
     "WorkerDied": ".worker_died",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
+    **dict.fromkeys(
+        ["Backoff", "Interval", "Notify", "PollStrategy", "Race", "Signal", "Waiter"], ".polling"
+    ),
 }
 
 

@@ -20,6 +20,7 @@ PUBLIC = """
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
     Worker WorkerContext Layer CallNext
+    PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound
