@@ -78,14 +78,22 @@ def its_result_is_the_new_one(scene: Scene) -> None:
     expect_equal(scene.backend.wait(task_id, PATIENCE).unwrap(), "second life", "its result")
 
 
-def of_a_dead_owner(scene: Scene) -> None:
-    """A QUEUED and a RUNNING task of a dead owner are due at once: True."""
-    for status in (Status.QUEUED, Status.RUNNING):
-        there = scene.elsewhere()
-        task_id = bring(scene, there, status)
-        there.kill()
-        expect_equal(scene.backend.resume_by_id(task_id), True, f"what it says of {status.name}")
-        expect_equal(scene.here.do(seen, task_id).status, Status.PENDING, "its status")
+def _resumed_after_a_death(scene: Scene, status: Status) -> None:
+    there = scene.elsewhere()
+    task_id = bring(scene, there, status)
+    there.kill()
+    expect_equal(scene.backend.resume_by_id(task_id), True, f"what it says of {status.name}")
+    expect_equal(scene.here.do(seen, task_id).status, Status.PENDING, "its status")
+
+
+def held_by_the_dead(scene: Scene) -> None:
+    """A QUEUED task of a dead owner is due at once: True."""
+    _resumed_after_a_death(scene, Status.QUEUED)
+
+
+def run_by_the_dead(scene: Scene) -> None:
+    """A RUNNING task of a dead owner is due at once: True."""
+    _resumed_after_a_death(scene, Status.RUNNING)
 
 
 def what_is_left_alone(scene: Scene) -> None:
@@ -114,7 +122,14 @@ def a_cancelled_one(scene: Scene) -> None:
 
 
 CHECKS = [
-    *proves("ResumeById", one_that_failed, of_a_dead_owner, what_is_left_alone, uses=["FetchById"]),
+    *proves(
+        "ResumeById",
+        one_that_failed,
+        held_by_the_dead,
+        run_by_the_dead,
+        what_is_left_alone,
+        uses=["FetchById"],
+    ),
     *proves("ResumeById", one_that_is_not_due, one_more_run_of_the_killed, an_unknown_one),
     *proves("ResumeById", one_more_death_of_the_killed, uses=["ResumeAbandoned"]),
     *proves("ResumeById", from_the_start, uses=["FetchById", "ResumeAbandoned"]),

@@ -6,7 +6,8 @@ import time
 
 from ...status import Status
 from ...task import TaskId
-from ..acts import fail, finish, take
+from ..acts import fail, finish, status_of, take
+from ..expecting import expect_equal
 from ..processes import Actor
 from ..scene import Scene
 
@@ -16,7 +17,10 @@ LATER = 3600.0  # seconds; longer than any check
 
 
 def bring(scene: Scene, actor: Actor, status: Status) -> TaskId:
-    """A task that ``actor`` brought to this status; its worker is named as the status."""
+    """A task that ``actor`` brought to this status; its worker is named as the status.
+
+    Nothing of a priority of 4 or more may be due.
+    """
     name = status.name
     task_id = scene.backend.push(name, priority=4, max_attempts=2 if status is Status.FAILED else 1)
     if status is Status.PENDING:
@@ -24,8 +28,9 @@ def bring(scene: Scene, actor: Actor, status: Status) -> TaskId:
     if status is Status.QUEUED:
         scene.backend.push("the one in front", priority=5)
         actor.do(take, name, prefetch=2)
+        expect_equal(actor.do(status_of, task_id), status, "the status of a task that is held ahead")
         return task_id
-    actor.do(take, name)
+    expect_equal(actor.do(take, name).id, task_id, "the task that is handed out")
     if status is Status.DONE:
         actor.do(finish, task_id, name)
     elif status is not Status.RUNNING:

@@ -166,15 +166,15 @@ def running_to_killed_by_cancel(scene: Scene) -> None:
 
 
 def _moved(scene: Scene, status: Status) -> None:
-    for move in (
-        lambda task_id: scene.backend.reschedule(task_id, LATER),
-        lambda task_id: scene.backend.resume_by_id(task_id),
-    ):
-        task_id = bring(scene, scene.elsewhere(), status)
-        expect_equal(scene.here.do(status_of, task_id), status, "its status before")
-        move(task_id)
-        expect_equal(scene.here.do(status_of, task_id), Status.PENDING, "its status")
-        scene.backend.reschedule(task_id, LATER)
+    there = scene.elsewhere()
+    for resume in (False, True):
+        task_id = bring(scene, there, status)
+        expect_equal(there.do(status_of, task_id), status, "its status before")
+        if resume:
+            scene.backend.resume_by_id(task_id)
+        else:
+            scene.backend.reschedule(task_id, LATER)
+        expect_equal(there.do(status_of, task_id), Status.PENDING, "its status")
 
 
 def pending_to_pending(scene: Scene) -> None:

@@ -128,6 +128,7 @@ CHECKS = [
     *proves("RegisterWorker", one_of_a_name, a_name_is_free_when_its_worker_left),
     *proves("RegisterWorker", taken_over_after_a_crash, a_lease_can_be_used_with_with, uses=["FetchById"]),
     *proves("ListWorkers", a_row_of_each, in_all_queues, uses=["ConfigExt"]),
-    *proves("ListWorkers", a_row_goes_with_its_worker, a_heartbeat_is_seen),
+    *proves("ListWorkers", a_row_goes_with_its_worker),
+    *proves("ListWorkers", a_heartbeat_is_seen, slow=True),
     *proves("ListWorkers", rows_of_the_dead_are_cleaned, uses=["ResumeAbandoned"]),
 ]
