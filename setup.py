@@ -32,7 +32,7 @@ PACKAGE = "ipcq.backends.memory"
 SOURCE = Path("ipcq/backends/memory")
 COMPILED = "_compiled"  # where the compiled modules go, so that they can be left aside at run time
 MODULES = [
-    "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "core",
+    "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "draft", "core",
     "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild", "lockword",
 ]  # fmt: skip
 STAMP = f"{sys.implementation.cache_tag}.sources"

@@ -162,6 +162,30 @@ def _cancel(status: int, delayed: bool = False) -> Callable[[Simulation], Operat
     return begin
 
 
+def _resume(status: int, wait: int, delayed: bool = False) -> Callable[[Simulation], Operation]:
+    def begin(sim: Simulation) -> Operation:
+        truth = sim.truth()
+        slot = next(slot for slot in sim.with_status(status) if (truth[sim.number(slot)].due > 0) == delayed)
+        return lambda: sim.resume(slot, wait)
+
+    return begin
+
+
+def _resume_fetched(fetched: bool, keep: bool, wait: int = 0) -> Callable[[Simulation], Operation]:
+    """Of a task that was run as often as it may be, and whose error was fetched or is in an inbox."""
+
+    def begin(sim: Simulation) -> Operation:
+        sim.push(CLIENT, New(50, level=15, keep=keep, max_deaths=0, size=300))
+        (lease,) = sim.take(WORKER)
+        sim.reclaim(WORKER)
+        sim.recover.enter(WORKER)
+        if fetched:
+            sim.settle((lease.slot, True))
+        return lambda: sim.resume(lease.slot, wait)
+
+    return begin
+
+
 def _settle(fetched: bool) -> Callable[[Simulation], Operation]:
     def begin(sim: Simulation) -> Operation:
         slots = sim.with_status(ST_DONE) + sim.with_status(ST_KILLED)
@@ -216,6 +240,10 @@ EVERYWHERE = (
     Case("fail, later", _end(New(50, max_attempts=3), ST_FAILED, b"e" * 99, SECOND, KIND_ERROR), (WORKER,)),
     Case("fail, for good", _end(New(50), ST_FAILED, b"error", 0, KIND_ERROR), (WORKER,)),
     Case("kill", _end(New(50, max_attempts=3), ST_KILLED, b"error", 0, KIND_ERROR), (WORKER,)),
+    Case("resume, killed", _resume_fetched(False, True), (CLIENT,)),
+    Case("resume, killed, result not kept", _resume_fetched(False, False, SECOND), (CLIENT,)),
+    Case("resume, fetched", _resume_fetched(True, True, SECOND), (CLIENT,)),
+    Case("resume, fetched, result not kept", _resume_fetched(True, False), (CLIENT,)),
     Case("enter", lambda sim: lambda: sim.recover.enter(SPARE), (SPARE,)),
     Case("reclaim a worker", _reclaim(WORKER, True), (WORKER, CLIENT)),
     Case("leave", _reclaim(WORKER, False), (WORKER,)),
@@ -237,6 +265,14 @@ UNDER_WAY = (
     Case("cancel, failed", _cancel(ST_FAILED, True), (CLIENT,)),
     Case("cancel, queued", _cancel(ST_QUEUED), (CLIENT,)),
     Case("cancel, running", _cancel(ST_RUNNING), (CLIENT,)),
+    Case("put off, pending", _resume(ST_PENDING, 9 * SECOND), (CLIENT,)),
+    Case("put off, queued", _resume(ST_QUEUED, 9 * SECOND), (CLIENT,)),
+    Case("put off, running", _resume(ST_RUNNING, 9 * SECOND), (CLIENT,)),
+    Case("put off, delayed", _resume(ST_PENDING, 9 * SECOND, True), (CLIENT,)),
+    Case("bring forward, delayed", _resume(ST_PENDING, 0, True), (CLIENT,)),
+    Case("bring forward, queued", _resume(ST_QUEUED, 0), (CLIENT,)),
+    Case("resume, failed", _resume(ST_FAILED, 0, True), (CLIENT,)),
+    Case("resume, running", _resume(ST_RUNNING, 0), (CLIENT,)),
     Case("fetch", _settle(True), (CLIENT,)),
     Case("notice", _settle(False), (CLIENT,)),
     Case("vacuum", lambda sim: lambda: sim.collect.vacuum(0, sim.now, True, True), (CLIENT,)),

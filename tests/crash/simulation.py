@@ -305,6 +305,11 @@ class Simulation:
         """Cancel what is in a slot, as it is now."""
         return self.amend.cancel(slot, self.word(slot), self.meta(slot, M_EPOCH), self.now)
 
+    def resume(self, slot: int, wait: int = 0, *, reset: bool = False) -> int:
+        """Have what is in a slot, as it is now, run again in so many microseconds."""
+        seen = self.word(slot), self.meta(slot, M_EPOCH)
+        return self.amend.resume(slot, *seen, self.now + wait, reset, self.now)
+
     # --- looking --------------------------------------------------------------------------------
 
     def word(self, slot: int) -> int:

@@ -101,6 +101,19 @@ def _cancel(storage: MemoryStorage, light: Light) -> None:
             storage.cancel(task.id, running=True)
 
 
+def _resume(storage: MemoryStorage, light: Light) -> None:
+    """Tasks that wait, that are held, that run and that are KILLED."""
+    with storage.register_worker("w") as lease:
+        task = next(storage.poll(lease))
+        assert task is not None
+        lease.fail(task, ErrorInfo("E", "m"))
+        next(storage.poll(lease, prefetch=3))
+        light()
+        for task in storage.list_tasks().items:
+            storage.reschedule(task.id, 0.01, force=True)
+            storage.resume_by_id(task.id)
+
+
 def _work_off(storage: MemoryStorage) -> None:
     """Finish all that is owed a run."""
     with storage.register_worker("w") as lease:
@@ -111,7 +124,7 @@ def _work_off(storage: MemoryStorage) -> None:
                 lease.finish(task, task.args)
 
 
-_ALL = (_push, _push_bulk, _take, _finish, _fail, _give_back, _come_and_go, _fetch, _vacuum, _cancel)
+_ALL = (_push, _push_bulk, _take, _finish, _fail, _give_back, _come_and_go, _fetch, _vacuum, _cancel, _resume)
 OPERATIONS: dict[str, Operation] = {function.__name__.strip("_"): function for function in _ALL}
 
 
@@ -226,7 +239,9 @@ def test_killed_at_a_store(operation: str, most: int) -> None:
         return _do(name, OPERATIONS[operation], store)
 
     stores = _stores(kill, most)
-    count = _each(stores, kill, may_fail=operation in ("fail", "cancel"), may_go=operation == "vacuum")
+    count = _each(
+        stores, kill, may_fail=operation in ("fail", "cancel", "resume"), may_go=operation == "vacuum"
+    )
     print(f"\n{operation}: killed at {count} of {stores.stop - 1} stores")
 
 

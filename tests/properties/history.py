@@ -45,8 +45,8 @@ class History:
             self.sim.recover.enter(row)
         self.operations: list[Callable[[int], object]] = [
             self.push, self.push, self.reserve, self.publish, self.take, self.take, self.start,
-            self.give_back, self.end, self.end, self.cancel, self.fetch, self.vacuum, self.expire,
-            self.come_back, self.make_room, self.look, self.result, self.unhoard, self.wait,
+            self.give_back, self.end, self.end, self.cancel, self.resume, self.fetch, self.vacuum,
+            self.expire, self.come_back, self.make_room, self.look, self.result, self.unhoard, self.wait,
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -122,6 +122,12 @@ class History:
             return None
         slot = self.chance.choice(self.sim.used())
         return self.sim.cancel(slot)
+
+    def resume(self, row: int) -> object:
+        if not self.sim.used():
+            return None
+        slot, wait = self.chance.choice(self.sim.used()), self.chance.choice((0, 0, 4 * SECOND))
+        return self.sim.resume(slot, wait, reset=self.chance.random() < 0.3)
 
     def fetch(self, row: int) -> object:
         count = self.sim.collect.inbox(row, 5)

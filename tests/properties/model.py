@@ -213,6 +213,25 @@ class Model:
         self._finish(number, ST_KILLED, (KIND_CANCELLED, None), now)
         return True
 
+    def resume(self, number: int, run_at: int, reset: bool, now: int) -> bool:
+        """Whether it could be made to run again, at that moment."""
+        task = self.tasks[number]
+        if task.status == ST_DONE:
+            return False
+        self._change(
+            number,
+            status=ST_PENDING,
+            owner=-1,
+            attempts=0 if reset else task.attempts,
+            deaths=0 if reset else min(task.deaths, task.new.max_deaths),
+            run_at=run_at,
+            delayed=run_at > now,
+            result=None,
+            fetched=False,
+            noticed=False,
+        )
+        return True
+
     # --- collecting -----------------------------------------------------------------------------
 
     def settle(self, number: int, fetched: bool) -> None:

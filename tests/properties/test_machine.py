@@ -422,6 +422,19 @@ class QueueMachine(RuleBasedStateMachine):
             lambda model: OK if model.cancel(number, self.sim.now) else REFUSED,
         )
 
+    @precondition(lambda self: self.alive and self.model.tasks)
+    @rule(pick=picks, other=picks, wait=waits, reset=st.booleans(), kill=kills)
+    def resume(self, pick: int, other: int, wait: int, reset: bool, kill: int) -> None:
+        numbers = sorted(self.model.tasks)
+        number = numbers[pick % len(numbers)]
+        slot, now = self._slot(number), self.sim.now
+        self._act(
+            self._any(other),
+            kill,
+            lambda: self.sim.resume(slot, wait * SECOND, reset=reset),
+            lambda model: OK if model.resume(number, now + wait * SECOND, reset, now) else REFUSED,
+        )
+
     @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))
     @rule(pick=picks, most=st.integers(1, 3), fetched=st.booleans(), kill=kills)
     def fetch(self, pick: int, most: int, fetched: bool, kill: int) -> None:

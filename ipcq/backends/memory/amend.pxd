@@ -4,6 +4,7 @@ from libc.stdint cimport uint64_t
 from .constants cimport *
 from .core cimport Core
 from .finish cimport Finish
+from .slots cimport finished, generation
 from .words cimport word_t
 
 
@@ -18,6 +19,12 @@ cdef class Amend:
     cpdef uint64_t look(self, uint64_t hi, uint64_t lo) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(code=uint64_t, word=uint64_t)
     cpdef uint64_t cancel(self, uint64_t slot, uint64_t seen, uint64_t epoch, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(code=uint64_t, kept=uint64_t)
+    cpdef uint64_t resume(self, uint64_t slot, uint64_t seen, uint64_t epoch, uint64_t run_at, bint reset, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(most=uint64_t)
+    cdef uint64_t _deaths_left(self, uint64_t word) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(w=word_t[::1], before=uint64_t)
+    cdef int _change(self, uint64_t slot, uint64_t word, uint64_t now) except -1 nogil
     @cython.locals(word=uint64_t, m=uint64_t, status=uint64_t)
     cdef uint64_t _look_again(self, uint64_t slot, uint64_t seen, uint64_t epoch) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(status=uint64_t)

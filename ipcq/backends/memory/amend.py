@@ -9,17 +9,27 @@ from __future__ import annotations
 from .core import Core
 from .finish import Finish
 from .layout import (
+    ATTEMPTS_MASK,
     BUSY,
     COUNTED_MASK,
+    DEATHS_MASK,
+    DEATHS_SHIFT,
     DELAYED,
+    DR_LIMITS,
+    DR_RUN_AT,
+    DRAFT,
     FETCHED_FLAG,
     GEN_MASK,
     GEN_SHIFT,
     GONE,
+    IDLE,
     KIND_CANCELLED,
+    L_DEATHS_SHIFT,
+    L_KEEP,
     M_EPOCH,
     M_KIND,
     M_RESULT,
+    MAX_DEATHS,
     META_WORDS,
     NOTICED,
     OK,
@@ -33,14 +43,16 @@ from .layout import (
     ST_WRITING,
     STATUS_MASK,
 )
+from .slots import finished, generation
 
 __all__ = ["Amend"]
 
 OP_CANCEL = 10
+OP_RESUME = 18
 
 
 class Amend:
-    """Look a task up, and end it."""
+    """Look a task up, end it, and have it run again."""
 
     def __init__(self, core: Core, finish: Finish) -> None:
         self.core = core
@@ -80,6 +92,40 @@ class Amend:
         self.core.close()
         return OK
 
+    def resume(self, slot: int, seen: int, epoch: int, run_at: int, reset: bool, now: int) -> int:
+        """PENDING, FAILED, QUEUED, RUNNING or KILLED -> PENDING, due at ``run_at``; leases are void.
+
+        What is due is at its old place in the order of acceptance. A KILLED task has one more run, whatever
+        it used up.
+
+        Args:
+            seen, epoch: as in `cancel`.
+            reset: whether attempts and deaths start at 0.
+
+        Returns:
+            As `cancel`; REFUSED for a DONE one only.
+        """
+        self.core.clear_out()
+        code = self._look_again(slot, seen, epoch)
+        if code != OK and (code != REFUSED or seen & STATUS_MASK != ST_KILLED):
+            return code
+        self.w[OP] = OP_RESUME
+        self.core.draft.begin(slot)
+        self.w[DRAFT + DR_RUN_AT] = run_at
+        kept = generation(seen) << GEN_SHIFT
+        if not reset:
+            kept |= seen & ATTEMPTS_MASK | self._deaths_left(seen)
+        self._change(slot, kept | ST_PENDING, now)
+        self.core.close()
+        return OK
+
+    def _deaths_left(self, word: int) -> int:
+        """A task's deaths, shifted as in its state word; no more than the draft allows it to survive."""
+        most = self.w[DRAFT + DR_LIMITS] >> L_DEATHS_SHIFT & MAX_DEATHS
+        return min((word & DEATHS_MASK) >> DEATHS_SHIFT, most) << DEATHS_SHIFT
+
+    # --- the parts of it ------------------------------------------------------------------------
+
     def _look_again(self, slot: int, seen: int, epoch: int) -> int:
         """OK where the task is as it was seen and may be ended, else the reason why not."""
         word = self.w[self.core.state_at + slot]
@@ -91,11 +137,33 @@ class Amend:
             return BUSY  # its owner copies into that memory, without the lock: it cannot be given to others
         return OK if status in (ST_PENDING, ST_QUEUED, ST_RUNNING, ST_FAILED) else REFUSED
 
+    def _change(self, slot: int, word: int, now: int) -> None:
+        """Commit the draft with ``word`` as the state, which is PENDING; then tell all who keep track."""
+        w = self.w
+        before = w[self.core.state_at + slot]
+        if w[DRAFT + DR_RUN_AT] > now:
+            word |= DELAYED
+        self._take_out(slot, before)
+        self.core.draft.commit(slot, word)
+        self.core.drop_result(slot)
+        self.core.draft.adopt(slot)
+        if finished(before) and w[DRAFT + DR_LIMITS] & L_KEEP:
+            self.core.charge_pusher(slot)
+        if word & DELAYED:
+            self.core.delay.add(slot)
+        else:
+            self.core.ready.put_back(slot)
+        self.core.wake_one(IDLE)  # there is something to do, or an earlier moment to wake up
+
     def _take_out(self, slot: int, word: int) -> None:
-        """Take a task that is not finished out of where it waits, or from its owner."""
+        """Take a task out of where it waits or is kept, off its pusher's account, or from its owner."""
         status = word & STATUS_MASK
         if status == ST_QUEUED or status == ST_RUNNING:
             self.core.disown(slot)
+        elif status == ST_KILLED:
+            self.core.chains.remove(self.core.list_of(slot), slot)
+            if not word & FETCHED_FLAG:
+                self.core.forget_pusher(slot, 1)
         elif word & DELAYED:
             self.core.delay.remove(slot)
         else:

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ...errors import Conflict, IllegalTransition
 from ...status import TERMINAL, Status
 from ...task import Queue, TaskId
 from ..liveness import kill_process, own_identity
 from .connection import Connection, microseconds
-from .layout import BUSY, OK, PART_WORDS, PARTS_AT, ST_PENDING, STATUS_MASK
+from .layout import (
+    BUSY,
+    DELAYED,
+    M_RUN_AT,
+    META_WORDS,
+    OK,
+    PART_WORDS,
+    PARTS_AT,
+    ST_PENDING,
+    STATUS_MASK,
+)
 from .liveness import identity_of, is_dead
 from .participant import reclaim_dead
-from .parts import status_of
+from .parts import moment_word, status_of
 from .reading import not_found
 from .slots import owner
 
-__all__ = ["Amender"]
+__all__ = ["Amender", "moment_of"]
 
 log = logging.getLogger("ipcq.memory")
 
@@ -49,7 +61,7 @@ class _Seen(NamedTuple):
 
 
 class Amender:
-    """Cancels tasks of one queue."""
+    """Cancels tasks of one queue, puts them off, and has them run again."""
 
     def __init__(self, connection: Connection, queue: Queue) -> None:
         self._connection = connection
@@ -62,7 +74,7 @@ class Amender:
         """See `Cancel.cancel`."""
         until = time.monotonic() + _LONGEST_COPY
         while True:
-            seen = self._find(task_id)
+            seen = self._find(task_id)[0]
             if seen.status in TERMINAL or (seen.status is Status.RUNNING and not running):
                 return False
             code = self._connection.call(_cancel, self._connection, seen)
@@ -71,16 +83,52 @@ class Amender:
             if code == BUSY and not self._wait_for_copy(seen, until):
                 return False
 
+    def reschedule(self, task_id: TaskId, run_at: int, *, force: bool) -> None:
+        """See `Reschedule.reschedule`."""
+        until = time.monotonic() + _LONGEST_COPY
+        while True:
+            seen = self._find(task_id)[0]
+            if seen.status is Status.DONE or (seen.status is Status.RUNNING and not force):
+                raise IllegalTransition(seen.status, Status.PENDING)
+            code = self._resume(seen, run_at, reset=False)
+            if code == OK:
+                return
+            if code == BUSY:
+                self._await_copy(task_id, until)
+
+    def resume_by_id(self, task_id: TaskId, *, reset: bool) -> bool:
+        """See `ResumeById.resume_by_id`."""
+        abandoned = False
+        while True:
+            seen, taken = self._find(task_id)
+            abandoned |= taken
+            if seen.owner >= 0 or seen.status is Status.DONE or (self._is_due(seen) and not abandoned):
+                return False
+            if self._resume(seen, microseconds(), reset=reset) == OK:
+                return True
+
+    def _is_due(self, seen: _Seen) -> bool:
+        connection = self._connection
+        run_at = connection.words[connection.core.meta_at + seen.slot * META_WORDS + M_RUN_AT]
+        return seen.status is Status.PENDING and (not seen.word & DELAYED or run_at <= microseconds())
+
+    def _resume(self, seen: _Seen, run_at: int, *, reset: bool) -> int:
+        connection = self._connection
+        code: int = connection.call(connection.amend.resume, *seen, run_at, reset, microseconds())
+        return code
+
     # --- looking --------------------------------------------------------------------------------
 
-    def _find(self, task_id: TaskId) -> _Seen:
-        """The task, which no dead process has any more; `TaskNotFound`."""
+    def _find(self, task_id: TaskId) -> tuple[_Seen, bool]:
+        """The task, and whether it was taken from a dead process, which had it; `TaskNotFound`."""
         connection = self._connection
+        taken = False
         while True:
             seen = self._look(task_id)
             if seen.owner < 0 or not is_dead(connection.words, connection.lock, seen.owner):
-                return seen
+                return seen, taken
             reclaim_dead(connection, ())
+            taken = True
 
     def _look(self, task_id: TaskId) -> _Seen:
         connection = self._connection
@@ -97,6 +145,26 @@ class Amender:
             return False
         time.sleep(_MOMENT)
         return True
+
+    def _await_copy(self, task_id: TaskId, until: float) -> None:
+        """The same where nobody is to be killed."""
+        if time.monotonic() >= until:
+            raise Conflict(f"queue {self._queue!r}: the owner of task {task_id} is storing its result")
+        time.sleep(_MOMENT)
+
+
+def moment_of(wait: float | timedelta | datetime) -> int:
+    """The moment that is so far from now, or a datetime's, in microseconds; what is over counts as now.
+
+    Raises:
+        ValueError: it is no number, or out of bounds.
+    """
+    now = microseconds()
+    if isinstance(wait, datetime):
+        seconds = wait.timestamp()
+    else:
+        seconds = now / 1e6 + (wait.total_seconds() if isinstance(wait, timedelta) else wait)
+    return max(now, moment_word(0.0 if seconds < 0 else seconds))
 
 
 def _cancel(connection: Connection, seen: _Seen) -> int:

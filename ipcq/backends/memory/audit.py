@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from .core import Core
 from .layout import (
+    AMENDED,
     ARENA_COMMITTED,
     ARENA_HEADS,
     ATTEMPTS_MASK,
@@ -22,6 +23,8 @@ from .layout import (
     D_INLINE,
     DEATHS_MASK,
     DEATHS_SHIFT,
+    DR_PLACE,
+    DRAFT,
     FETCHED,
     FREE_AREA,
     FREE_HEAD,
@@ -101,6 +104,8 @@ def audit(core: Core) -> list[str]:
     problems: list[str] = []
     if core.w[OP]:
         problems.append(f"op is {core.w[OP]}: a critical section is under way, or died")
+    if core.w[DRAFT + DR_PLACE]:
+        problems.append(f"a draft was committed and left there: {core.w[DRAFT + DR_PLACE]:x}")
     _check_ranges(core, problems.append)
     if problems:
         return problems
@@ -142,6 +147,8 @@ def _check_slot(core: Core, slot: int, tell: Tell) -> None:
     status = word & STATUS_MASK
     if status == ST_FREE:
         return
+    if word & AMENDED:
+        tell(f"slot {slot}: it is being changed, and nobody does")
     _check_owner(core, slot, tell)
     _check_limits(slot, word, w[m + M_LIMITS], tell)
     if status != ST_WRITING and w[m + M_SEQ] >= w[SEQ]:

@@ -6,6 +6,7 @@ from .arena cimport Arena, order_of
 from .bits cimport add_to_set, pop_from_set
 from .chains cimport Chains
 from .delay cimport Delay
+from .draft cimport Draft
 from .index cimport Index
 from .machine cimport copy_bytes, fence
 from .ready cimport Ready
@@ -27,6 +28,7 @@ cdef class Core:
     cdef readonly uint64_t buckets_at
     cdef readonly uint64_t buckets
     cdef readonly Slots slots
+    cdef readonly Draft draft
     cdef readonly Chains chains
     cdef readonly Ready ready
     cdef readonly Delay delay
@@ -68,6 +70,8 @@ cdef class Core:
     cpdef bint is_charged(self, uint64_t slot) except -1 nogil
     @cython.locals(pusher=uint64_t, row=uint64_t)
     cpdef int forget_pusher(self, uint64_t slot, uint64_t done) except -1 nogil
+    @cython.locals(pusher=uint64_t, row=uint64_t)
+    cpdef int charge_pusher(self, uint64_t slot) except -1 nogil
     @cython.locals(first=uint64_t, slot=uint64_t, word=uint64_t)
     cpdef uint64_t give_way(self) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(w=word_t[::1])

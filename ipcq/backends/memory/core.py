@@ -11,6 +11,7 @@ from .arena import Arena, order_of
 from .bits import add_to_set, pop_from_set
 from .chains import Chains
 from .delay import Delay
+from .draft import Draft
 from .index import Index
 from .layout import (
     BLOCK_BYTES,
@@ -98,6 +99,7 @@ class Core:
         self.buckets_at = geometry.buckets_at
         self.buckets = geometry.buckets
         self.slots = Slots(w, geometry.state_at, geometry.meta_at)
+        self.draft = Draft(w, self.slots)
         self.chains = Chains(w, geometry.meta_at, geometry.capacity)
         self.ready = Ready(w, geometry.meta_at, self.chains)
         self.delay = Delay(w, geometry.meta_at, geometry.heap_at, geometry.capacity)
@@ -291,6 +293,13 @@ class Core:
             row = self.row(pusher - 1)
             self.w[row + P_TASKS] = self.w[row + P_TASKS] - 1
             self.w[row + P_DONE] = self.w[row + P_DONE] - done
+
+    def charge_pusher(self, slot: int) -> None:
+        """Put the place of a task that is owed a run again on its pusher's account."""
+        pusher = self.submitter(slot)
+        if pusher:
+            row = self.row(pusher - 1)
+            self.w[row + P_TASKS] = self.w[row + P_TASKS] + 1
 
     def give_way(self) -> int:
         """Remove the result that was fetched first; 0 when there is none."""

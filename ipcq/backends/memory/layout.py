@@ -76,6 +76,15 @@ HOT_END = 626
 LOCK = 640  # compiled: generation 32 bits | somebody sleeps 1 | owner's seat + 1; in a cache line of its own
 LOCK_AWAITED = 1 << 31
 LOCK_OWNER = LOCK_AWAITED - 1
+DRAFT = 648  # the next version of a task that is being changed; see draft.py
+DR_PLACE = 0  # generation << GEN_SHIFT | slot + 1; 0 where none is committed
+DR_RUN_AT = 1
+DR_LIMITS = 2
+DR_TIMEOUT = 3
+DR_PAYLOAD = 4
+DR_PARTS = 5
+DR_INLINE = 6  # 13 words
+DRAFT_END = 667
 
 LEVEL_COUNT = 16
 LOWEST_PRIORITY = -7
@@ -124,6 +133,7 @@ STATUS_MASK = 0xF
 DELAYED = 1 << 4  # in the delay heap, not in a ready list
 FETCHED_FLAG = 1 << 5
 NOTICED = 1 << 6  # its submitter saw that it finished, and did not fetch it yet
+AMENDED = 1 << 7  # what the draft says of it is true, and is being copied
 FLAGS_MASK = 0xF0
 OWNER_SHIFT = 8
 OWNER_MASK = 0x3FF << OWNER_SHIFT
@@ -172,7 +182,8 @@ M_HASH = 18
 M_STARTED = 19
 M_INLINE = 20  # 13 words: a small payload
 M_RESULT_INLINE = 33  # 7 words: a small result
-INLINE_BYTES = 104
+INLINE_WORDS = 13
+INLINE_BYTES = 8 * INLINE_WORDS
 RESULT_INLINE_BYTES = 56
 
 # limits: max_attempts 14 bits | max_deaths 8 | level 4 | keep 1

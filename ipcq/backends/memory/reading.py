@@ -11,6 +11,7 @@ from ...status import Status
 from ...task import Lease, Queue, Task, TaskId
 from .connection import Connection
 from .layout import (
+    AMENDED,
     BLOCK_BYTES,
     COUNTED_MASK,
     D_ARENA,
@@ -41,7 +42,7 @@ from .slots import generation, owner
 __all__ = ["Reader"]
 
 # What must be the same for what was read to be one task's, in one run.
-_SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | GEN_MASK << GEN_SHIFT
+_SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | AMENDED | GEN_MASK << GEN_SHIFT
 _TRIES = 8
 _DONE, _KILLED = Status.DONE, Status.KILLED  # looked up once: an attribute of an Enum is slow
 _META_BYTES = META_WORDS * 8
@@ -68,8 +69,12 @@ class Reader:
 
     def slot(self, number: int) -> Slot:
         """A copy of a slot's words."""
-        word = self._words[self._state_at + number]
-        return Slot.of(number, word, self._raw(number))
+        words = self._words
+        word, epoch = words[self._state_at + number], words[self._meta_at + number * META_WORDS + M_EPOCH]
+        slot = Slot.of(number, word, self._raw(number))
+        if slot.meta[M_EPOCH] != epoch:  # what lies before the epoch may be older than it
+            return slot._replace(word=word | AMENDED)
+        return slot
 
     def _raw(self, number: int) -> bytes:
         at = self._meta_at * 8 + number * _META_BYTES
@@ -77,7 +82,7 @@ class Reader:
 
     def unchanged(self, slot: Slot) -> bool:
         """Whether what was read from it since it was copied is that task's."""
-        return self._is_still(slot.number, slot.word, slot.meta[M_EPOCH])
+        return not slot.word & AMENDED and self._is_still(slot.number, slot.word, slot.meta[M_EPOCH])
 
     def _is_still(self, number: int, word: int, epoch: int) -> bool:
         words = self._words

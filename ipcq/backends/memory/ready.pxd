@@ -16,8 +16,10 @@ cdef class Ready:
     cdef uint64_t _level(self, uint64_t slot) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(level=uint64_t)
     cpdef int append(self, uint64_t slot) except -1 nogil
-    @cython.locals(level=uint64_t)
+    @cython.locals(level=uint64_t, head=uint64_t)
     cpdef int put_back(self, uint64_t slot) except -1 nogil
+    @cython.locals(w=word_t[::1], first=uint64_t, last=uint64_t)
+    cdef bint _is_late(self, uint64_t head, uint64_t slot) except -1 nogil
     @cython.locals(levels=uint64_t)
     cpdef uint64_t first(self) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(level=uint64_t)

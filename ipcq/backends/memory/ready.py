@@ -28,10 +28,23 @@ class Ready:
         self.w[LEVELS] |= 1 << level
 
     def put_back(self, slot: int) -> None:
-        """Put ``slot`` at its old place, by its sequence number."""
+        """Put ``slot`` at its old place, by its sequence number; looking from the end that is nearer."""
         level = self._level(slot)
-        self.chains.insert(READY + 2 * level, slot, M_SEQ)
+        head = READY + 2 * level
+        if self._is_late(head, slot):
+            self.chains.insert_last(head, slot, M_SEQ)
+        else:
+            self.chains.insert(head, slot, M_SEQ)
         self.w[LEVELS] |= 1 << level
+
+    def _is_late(self, head: int, slot: int) -> bool:
+        """Whether ``slot`` was accepted nearer to the last than to the first of the list at ``head``."""
+        w = self.w
+        if not w[head]:
+            return False
+        first = w[self.meta_at + (w[head] - 1) * META_WORDS + M_SEQ]
+        last = w[self.meta_at + (w[head + 1] - 1) * META_WORDS + M_SEQ]
+        return w[self.meta_at + slot * META_WORDS + M_SEQ] > first // 2 + last // 2
 
     def first(self) -> int:
         """The next task to be taken, as slot + 1; 0 when there is none."""

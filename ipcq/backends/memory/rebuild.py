@@ -108,6 +108,7 @@ class Rebuild:
         self.core.clear_out()
         w[OP] = OP_REBUILD
         self._clamp()
+        self.core.draft.finish()
         self._clear()
         self._clear_rows()
         self.core.arena.reset()

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
-from .amending import Amender
+from .amending import Amender, moment_of
 from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
@@ -43,7 +44,9 @@ _CAPABILITIES = frozenset(
         "ListTasks",
         "ListWorkers",
         "RegisterWorker",
+        "Reschedule",
         "ResumeAbandoned",
+        "ResumeById",
         "TaskSink",
         "Vacuum",
         "WaitForCompletion",
@@ -376,6 +379,19 @@ class MemoryStorage:
         """Make a task KILLED, with the error ``Cancelled``; whether it will not run, or was ended."""
         self._attached()
         return self._amender.cancel(TaskId.parse(task_id), running=running)
+
+    def reschedule(
+        self, task: TaskId | str | Task[Any], wait: float | timedelta | datetime, *, force: bool = False
+    ) -> None:
+        """Make a task PENDING, due ``wait`` from now or at a datetime; leases on it are void."""
+        self._attached()
+        task_id = task.id if isinstance(task, Task) else TaskId.parse(task)
+        self._amender.reschedule(task_id, moment_of(wait), force=force)
+
+    def resume_by_id(self, task_id: TaskId | str, *, reset: bool = False) -> bool:
+        """Make a task PENDING and due now; whether it was moved."""
+        self._attached()
+        return self._amender.resume_by_id(TaskId.parse(task_id), reset=reset)
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -303,6 +303,8 @@ class Inbox:
             for task_id, result, code in zip(ids, results, settled, strict=True):
                 if result is not None and code == OK:
                     self._hand_out(task_id, result)
+                elif result is not None:
+                    self._foreign.add(task_id)  # it runs again, or is gone: look whenever something ends
             self._changed.notify_all()  # those who wait while another pulls
 
     def _hand_out(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:

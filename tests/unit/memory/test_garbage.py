@@ -65,6 +65,7 @@ def _operations(sim: Simulation) -> list[Callable[[], object]]:
         lambda: [sim.end(lease, WORKER, ST_DONE, 1, result) for lease in held[::3]],
         lambda: [sim.end(lease, WORKER, ST_FAILED, 2, b"error", 1) for lease in held],
         lambda: [sim.cancel(slot) for slot in some[::2]],
+        lambda: [sim.resume(slot, slot % 2 * SECOND) for slot in some[1::3]],
         lambda: sim.collect.find(1, 12),
         lambda: sim.collect.inbox(CLIENT, 99),
         lambda: sim.settle(*((slot, bool(slot & 1)) for slot in some)),
