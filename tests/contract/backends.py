@@ -11,9 +11,7 @@ __all__ = ["COLUMNS", "COMING", "awaits"]
 
 # Neither there nor refused yet.
 COMING: Mapping[str, frozenset[str]] = {
-    "Memory": frozenset(
-        {"Expose", "ListAllTasks", "Metrics", "Reschedule", "ResumeById", "Update", "WeakTaskSink"}
-    )
+    "Memory": frozenset({"Expose", "ListAllTasks", "Metrics", "Update", "WeakTaskSink"})
 }
 
 
