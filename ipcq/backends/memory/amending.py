@@ -164,7 +164,9 @@ def moment_of(wait: float | timedelta | datetime) -> int:
         seconds = wait.timestamp()
     else:
         seconds = now / 1e6 + (wait.total_seconds() if isinstance(wait, timedelta) else wait)
-    return max(now, moment_word(0.0 if seconds < 0 else seconds))
+    if seconds <= now / 1e6:
+        return now  # not rounded: a part of a millisecond later is not due
+    return moment_word(seconds)
 
 
 def _cancel(connection: Connection, seen: _Seen) -> int:
