@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
-    from .worker import Worker, WorkerContext
+    from .worker import Router, Worker, WorkerContext
     from .worker_died import WorkerDied
 
 __version__ = "0.1.0"
@@ -146,6 +146,7 @@ __all__ = [
     # who runs it
     "Worker",
     "WorkerContext",
+    "Router",
     "Layer",
     "CallNext",
     "PollStrategy",
@@ -204,6 +205,7 @@ _LAZY = {
     "MemoryStorage": ".backends.memory",
     "Worker": ".worker",
     "WorkerContext": ".worker",
+    "Router": ".worker",
     "WorkerDied": ".worker_died",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",

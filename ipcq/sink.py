@@ -7,7 +7,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from .task import Task, TaskId
 
-__all__ = ["TaskSink", "WeakSink", "WeakTaskSink"]
+__all__ = ["TAG", "TaskSink", "WeakSink", "WeakTaskSink", "tag_of"]
+
+TAG = "ipcq.type"
+"""Where the type's tag is in a task's `metadata`."""
+
+
+def tag_of(type_: str | type[Any]) -> str:
+    """The tag of a class: its name with its module; a tag is its own."""
+    return type_ if isinstance(type_, str) else f"{type_.__module__}.{type_.__qualname__}"
 
 
 @runtime_checkable
@@ -81,7 +89,8 @@ class WeakSink(Protocol):
         """Store one task; the tag of its type travels with it, and a `Router` finds the handler by that.
 
         Args:
-            obj: the arguments.
+            obj: the arguments; of a dataclass its fields, from which a `Router` that knows the class makes
+                another one.
             type: a tag, or a class whose tag is its name with its module; None for the class of ``obj``.
         """
         ...

@@ -19,7 +19,7 @@ PUBLIC = """
     TaskStream Completions WorkerLease WorkerExit MemoryStorage
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
-    Worker WorkerContext Layer CallNext
+    Worker WorkerContext Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy
     TaskResult ErrorInfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from ..task import Task
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
+from .router import Router
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -34,7 +35,7 @@ class Worker:
     Args:
         name: unique in its queue while it lives; None for one made of host, process and chance.
         backend: where tasks come from and results go.
-        handler: called with the arguments of each task; a function or ``module:function``.
+        handler: called with the arguments of each task; a function or ``module:function``, or a `Router`.
         layers: callables around the handler, the first outermost.
         concurrency: how many tasks to run at a time; only 1 is supported yet.
         prefetch: how many tasks to hold at once, the running one included.
@@ -64,7 +65,7 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
         self._backend = backend
-        self._handler = resolve(handler) if isinstance(handler, str) else handler
+        self._run = _runner(handler)
         self._layers = tuple(layers)
         self._prefetch = prefetch
         self._state = WorkerState.PENDING
@@ -164,4 +165,12 @@ class Worker:
                 return
 
     def _call(self, task: Task[Any], _context: Any) -> Any:
-        return self._handler(task.args)
+        return self._run(task)
+
+
+def _runner(handler: Handler | str) -> Callable[[Task[Any]], Any]:
+    """What runs a task; raises for what is not there, before any task is taken."""
+    if isinstance(handler, Router):
+        return handler.resolved()
+    function = resolve(handler) if isinstance(handler, str) else handler
+    return lambda task: function(task.args)

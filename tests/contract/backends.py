@@ -11,7 +11,7 @@ __all__ = ["COLUMNS", "COMING", "awaits"]
 
 # Neither there nor refused yet.
 COMING: Mapping[str, frozenset[str]] = {
-    "Memory": frozenset({"Expose", "ListAllTasks", "Metrics", "Update", "WeakTaskSink"})
+    "Memory": frozenset({"Expose", "ListAllTasks", "Metrics", "Update"})
 }
 
 

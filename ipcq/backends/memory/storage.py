@@ -19,6 +19,7 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
+from ..weak import Weak
 from .amending import Amender, moment_of
 from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
@@ -50,6 +51,7 @@ _CAPABILITIES = frozenset(
         "TaskSink",
         "Vacuum",
         "WaitForCompletion",
+        "WeakTaskSink",
     ]
 )
 
@@ -301,6 +303,10 @@ class MemoryStorage:
         staged = [self._pusher.stage_task(task) for task in tasks]
         self._store(staged, Terms.of(timeout, block))
         return [TaskId(each.id) for each in staged]
+
+    def weak(self) -> Weak:
+        """A sink for any type."""
+        return Weak(self)
 
     def _store(self, staged: Sequence[Staged], terms: Terms) -> None:
         """Expected before they are stored: another thread may see one finish before we are back."""

@@ -1,0 +1,82 @@
+"""One handler for each type of arguments, in one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+from ..errors import Abort
+from ..sink import TAG, tag_of
+from ..task import Task
+from .handler import Handler, check_handler, resolve
+
+__all__ = ["Router"]
+
+
+class Router:
+    """The handler of a queue with tasks of several types, pushed by `WeakTaskSink.weak`.
+
+    A task with a tag that is not here is KILLED with that reason and not run again, whatever its
+    ``max_attempts``; the worker goes on.
+
+    Args:
+        handlers: by tag or by class; functions, or names such as ``module:function``. The handler of a
+            dataclass gets an object of it, made from what arrived.
+
+    Raises:
+        HandlerNotFound: one is no handler.
+        ValueError: two have the same tag, or there is none.
+    """
+
+    def __init__(self, handlers: Mapping[str | type[Any], Handler | str]) -> None:
+        self._handlers: dict[str, Handler | str] = {}
+        self._classes: dict[str, type[Any]] = {}
+        if not handlers:
+            raise ValueError("a Router needs one handler at least")
+        for type_, handler in handlers.items():
+            check_handler(handler)
+            tag = tag_of(type_)
+            if tag in self._handlers:
+                raise ValueError(f"a Router has one handler for each tag, and two for {tag!r}")
+            self._handlers[tag] = handler
+            if isinstance(type_, type):
+                self._classes[tag] = type_
+
+    def __repr__(self) -> str:
+        return f"<Router of {', '.join(sorted(self._handlers))}>"
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags that it knows."""
+        return frozenset(self._handlers)
+
+    def resolved(self) -> Router:
+        """The same with functions instead of names; raises `HandlerNotFound` where there is none."""
+        found = {tag: resolve(h) if isinstance(h, str) else h for tag, h in self._handlers.items()}
+        return Router({self._classes.get(tag, tag): handler for tag, handler in found.items()})
+
+    def __call__(self, task: Task[Any]) -> Any:
+        """Run a task; a worker gives its Router the whole task, for the tag is no part of the arguments.
+
+        Raises:
+            Abort: the task has no tag, or one that nobody here knows.
+        """
+        tag = task.metadata.get(TAG)
+        handler = self._handlers.get(tag) if isinstance(tag, str) else None
+        if tag is None:
+            raise Abort(f"task {task.id} has no type, which a Router needs; push it by weak().push(...)")
+        if handler is None:
+            raise Abort(
+                f"no handler for tasks of type {tag!r}; the Router knows {', '.join(sorted(self._handlers))}"
+            )
+        return (resolve(handler) if isinstance(handler, str) else handler)(self._arguments(tag, task.args))
+
+    def _arguments(self, tag: str, args: Any) -> Any:
+        made = self._classes.get(tag)
+        if made is None or not is_dataclass(made) or not isinstance(args, dict):
+            return args
+        try:
+            return made(**args)
+        except TypeError as error:
+            raise Abort(f"what arrived does not make a {tag}: {error}") from error
