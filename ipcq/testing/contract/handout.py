@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ...status import Status
 from ..acts import ask, enter, finish, hands, leave, look, seen, status_of, take, work, work_all
@@ -83,6 +85,19 @@ def many_workers_on_one_object(scene: Scene) -> None:
     expect_equal([scene.here.do(status_of, i) for i in ids], [Status.DONE] * 2, "what became of it")
 
 
+def threads_share_one_object(scene: Scene) -> None:
+    """Threads push to and take from one backend object at the same time; each task is handed out once."""
+    there = scene.elsewhere()
+    there.begin(work_all, "elsewhere")
+    with ThreadPoolExecutor(4) as pool:
+        pushed = list(pool.map(scene.backend.push, range(40)))
+        here = [args for part in pool.map(partial(work_all, scene.here), "ab") for args in part]
+    taken = here + there.answer()
+    rest = there.do(work_all, "rest")
+    expect_equal(len(set(pushed)), 40, "different ids")
+    expect_equal(sorted(taken + rest), list(range(40)), "all that was handed out")
+
+
 def a_restarted_worker_on_the_same_object(scene: Scene) -> None:
     """A worker that left comes back to the same backend object under its id, and takes tasks again."""
     there = scene.elsewhere()
@@ -139,6 +154,7 @@ def capabilities_are_fulfilled(scene: Scene) -> None:
 
 CHECKS = [
     *proves("Backend", to_one_worker_only, a_push_wakes_a_worker, many_workers_on_one_object),
+    *proves("Backend", threads_share_one_object, slow=True),
     *proves("Backend", running_and_whose, uses=["FetchById"]),
     *proves("Backend", a_running_task_is_nobody_elses, an_empty_queue_says_so, slow=True),
     *proves("Backend", a_restarted_worker_on_the_same_object, poll_by_id),

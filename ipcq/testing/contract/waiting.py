@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+from threading import Thread
 
+from ...backend import Completions
 from ...errors import ResultExpired, TaskFailed, TaskNotFound, WaitTimeout
 from ...status import Status
 from ...task import TaskId
 from ..acts import BOOM, ask, collect, fail, finish, take, work
 from ..check import proves
-from ..expecting import PATIENCE, expect, expect_equal, expect_raises, expect_some
+from ..expecting import PATIENCE, eventually, expect, expect_equal, expect_raises, expect_some
 from ..scene import Scene
 
 
@@ -124,6 +127,31 @@ def ids_added_while_it_runs(scene: Scene) -> None:
     expect_equal((len(waiting), waiting.ready(PATIENCE)), (0, []), "what is awaited afterwards")
 
 
+def nothing_to_wait_for(scene: Scene) -> None:
+    """A wait for no ids ends at once."""
+    scene.elsewhere().do(ask, "push", "not awaited")
+    expect_equal(list(scene.backend.wait_for([], PATIENCE)), [], "results")
+
+
+def another_thread_can_wake_a_wait(scene: Scene) -> None:
+    """`Completions.wake` has a `ready` that waits in another thread return without a result."""
+    task_id = scene.elsewhere().do(ask, "push", 1)
+    waiting = scene.backend.wait_for([task_id], PATIENCE)
+    got: list[object] = []
+    thread = Thread(target=lambda: got.append(waiting.ready(PATIENCE)))
+    started = time.monotonic()
+    thread.start()
+    eventually(partial(_woken, waiting, thread), "the wait returns")
+    thread.join()
+    expect(time.monotonic() - started < PATIENCE / 2, "it waited for its time")
+    expect_equal(got, [[]], "what it returned")
+
+
+def _woken(waiting: Completions, thread: Thread) -> bool:
+    waiting.wake()
+    return not thread.is_alive()
+
+
 def async_iteration(scene: Scene) -> None:
     """A wait is an async iterator, too."""
     ids = scene.backend.push_bulk(range(3))
@@ -182,6 +210,8 @@ CHECKS = [
         woken_from_another_process,
         nobodys_wait_takes_it_from_another,
         ids_added_while_it_runs,
+        nothing_to_wait_for,
+        another_thread_can_wake_a_wait,
         async_iteration,
         status_of_many,
     ),
