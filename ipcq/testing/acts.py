@@ -13,7 +13,7 @@ from ..layer import Layer
 from ..result import ErrorInfo, TaskResult
 from ..status import Status
 from ..task import Task, TaskId
-from ..worker import Worker
+from ..worker import Router, Worker
 from .expecting import PATIENCE, expect_some
 from .stage import Hands, Seen, Stage
 
@@ -130,7 +130,7 @@ def work_all(stage: Stage, worker: str) -> list[Any]:
     return arguments
 
 
-def run_worker(stage: Stage, handler: str, *layers: Layer) -> int:
+def run_worker(stage: Stage, handler: str | Router, *layers: Layer) -> int:
     """Run a whole `Worker` until the queue is empty; how many tasks it ran."""
     worker = Worker("whole", stage.backend, handler, layers=layers)
     worker.run(until_empty=True)
