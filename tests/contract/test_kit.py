@@ -20,6 +20,8 @@ from ipcq.testing.processes import Troupe
 from ipcq.testing.scene import Scene
 from ipcq.testing.stage import Stage
 
+from .faults import FAULTS, Faulty
+
 pytestmark = pytest.mark.one_fork_server
 
 
@@ -197,3 +199,15 @@ def test_expectations_say_what_was_expected() -> None:
     with pytest.raises(Broken, match=r"a wonder: not within 0\.01 s"):
         eventually(lambda: False, "a wonder", 0.01)
     assert eventually(time.monotonic, "time") > 0
+
+
+# --- what it finds --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "check"), FAULTS.items(), ids=lambda each: getattr(each, "__name__", each))
+def test_a_fault_is_found(fault: type[Faulty], check: str) -> None:
+    """A backend that does one thing wrong fails the check about that thing."""
+    report = check_backend(lambda: fault("faulty", capacity=64), only=[check])
+    assert [result.outcome for result in report.results] == [Outcome.FAILED]
+    assert isinstance(report.results[0].error, Broken), str(report)
