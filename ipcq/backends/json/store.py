@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
-from ...errors import CorruptQueue, QueueClosed, QueueNotFound
+from ...errors import CorruptQueue, QueueClosed, QueueInUse, QueueNotFound
 from ..store import Record, Write
 from .anew import write_anew
 from .journal import Entry, Head, body
@@ -159,12 +159,32 @@ class JsonStore:
         self._log.settle()
         self._log.rewrite()
 
-    def destroy(self) -> None:
-        """Remove the file, and close this; calls of others raise `QueueClosed` from now on."""
-        self._run(self._turn.alone, self._remove)
+    def destroy(self, *, force: bool = False) -> None:
+        """Remove the file, and close this.
+
+        Args:
+            force: though others are attached; their next call raises `QueueClosed`.
+
+        Raises:
+            QueueInUse: others are attached.
+        """
+        self._run(self._turn.alone, self._remove, force)
         self.close()
 
-    def _remove(self) -> None:
+    def _remove(self, force: bool) -> None:
+        alone = self._turn.try_exclusive()
+        if not (alone or force):
+            raise QueueInUse(
+                f"queue {self.path} has other processes or handles attached; close those, or"
+                " destroy(force=True)"
+            )
+        try:
+            self._unlink()
+        finally:
+            if alone:
+                self._turn.unexclusive()
+
+    def _unlink(self) -> None:
         for name in (self.path, f"{self.path}.new", f"{self.path}.lock"):  # the lock last: we have it
             try:
                 os.unlink(name)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from ...errors import QueueClosed, StorageError
-from ..contention import stalled, take_turn
-from ..lockfile import QUEUE, LockFile, open_lock_file
+from ..contention import Wait, stalled, take_turn
+from ..lockfile import ATTACH, QUEUE, LockFile, open_lock_file
 from .logfile import failed
 
 __all__ = ["Turn"]
 
 T = TypeVar("T")
+
+_PAUSE = 0.001  # seconds
 
 
 class _Replaced(Exception):
@@ -82,6 +85,14 @@ class Turn:
         finally:  # whether it was taken or not: this is the first call after whatever interrupted it
             fcntl.lockf(lock.fd, fcntl.LOCK_UN, 1, QUEUE)
 
+    def try_exclusive(self) -> bool:
+        """Keep everybody out who is not attached yet, until `unexclusive`; False where others are."""
+        return self._lock.try_exclusive()
+
+    def unexclusive(self) -> None:
+        """Let others in again."""
+        self._lock.unexclusive()
+
     def close(self, last: Callable[[], None]) -> None:
         """Let go of the lock file, when no thread is in a section any more.
 
@@ -92,6 +103,7 @@ class Turn:
         with lock.mutex:
             last()
             self._lock = LockFile(self.path, -1)
+            lock.unshare()
             lock.release()
 
     def _reopen(self, replaced: LockFile) -> None:
@@ -101,6 +113,7 @@ class Turn:
         with replaced.mutex:
             if self._lock is replaced:  # else another thread did it
                 self._lock = _open(self.path)
+                replaced.unshare()
                 replaced.release()
 
     def _stalled(self, waited: float) -> str:
@@ -118,8 +131,21 @@ class Turn:
 def _open(path: str) -> LockFile:
     name = f"{path}.lock"
     try:
-        return open_lock_file(name)
+        lock = open_lock_file(name)
     except FileNotFoundError as error:
         raise StorageError(f"cannot make {name}: its directory does not exist") from error
     except OSError as error:
         raise failed("open", name, error) from error
+    try:
+        _share(path, lock)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _share(path: str, lock: LockFile) -> None:
+    wait = Wait(lambda waited: stalled(path, waited, lock.holder(ATTACH)))
+    while not lock.share():  # somebody removes the log just now
+        time.sleep(_PAUSE)
+        wait.check()

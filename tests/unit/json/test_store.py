@@ -14,6 +14,7 @@ from ipcq.backends.store import Forgotten, Record, TaskStore, Waits, Write
 from ipcq.errors import (
     CorruptQueue,
     QueueClosed,
+    QueueInUse,
     QueueNotFound,
     StorageError,
     UnsafeDirectory,
@@ -353,7 +354,9 @@ def test_after_its_end_it_is_closed(
     with pytest.raises(QueueClosed, match="this handle was closed"):
         other.get("a")
     store.put("a", b"1")
-    store.destroy()
+    with pytest.raises(QueueInUse, match=r"other processes or handles attached; .*force=True"):
+        store.destroy()
+    store.destroy(force=True)
     assert list(tmp_path.iterdir()) == []
     for call in (lambda: third.get("a"), lambda: third.put("a", b"1")):
         with pytest.raises(QueueClosed, match="was removed; open it again"):
