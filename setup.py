@@ -34,6 +34,7 @@ COMPILED = "_compiled"  # where the compiled modules go, so that they can be lef
 MODULES = [
     "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "draft", "core",
     "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild", "lockword",
+    "sections", "exchange",
 ]  # fmt: skip
 STAMP = f"{sys.implementation.cache_tag}.sources"
 SHARED = "_shared"  # what Cython would else put into each module

@@ -281,7 +281,7 @@ class Simulation:
 
     def take(self, index: int, most: int = 1) -> list[Lease]:
         """Take tasks: the first RUNNING, the others QUEUED."""
-        count = self.deliver.take(index, most, self.now)
+        count = self.deliver.take(index, most, 1, self.now)
         return [
             Lease(self.out[2 * n], generation(self.word(self.out[2 * n])), self.out[2 * n + 1])
             for n in range(count)

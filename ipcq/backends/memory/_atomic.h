@@ -68,8 +68,8 @@ static inline void ipcq_sleep(ipcq_word *word, uint64_t seen, uint64_t microseco
     syscall(SYS_futex, IPCQ_LOW_HALF(word), FUTEX_WAIT, (uint32_t)seen, &limit, (void *)0, 0);
 }
 
-static inline void ipcq_wake(ipcq_word *word) {
-    syscall(SYS_futex, IPCQ_LOW_HALF(word), FUTEX_WAKE, 1, (void *)0, (void *)0, 0);
+static inline void ipcq_wake(ipcq_word *word, int most) {
+    syscall(SYS_futex, IPCQ_LOW_HALF(word), FUTEX_WAKE, most, (void *)0, (void *)0, 0);
 }
 #else
 /* No futex: look again every 200 microseconds. */
@@ -81,7 +81,7 @@ static inline void ipcq_sleep(ipcq_word *word, uint64_t seen, uint64_t microseco
     }
 }
 
-static inline void ipcq_wake(ipcq_word *word) { (void)word; }
+static inline void ipcq_wake(ipcq_word *word, int most) { (void)word; (void)most; }
 #endif
 
 #endif

@@ -20,6 +20,7 @@ from .blobs import Blobs
 from .collect import Collect
 from .core import Core
 from .deliver import Deliver
+from .exchange import Exchange, Ways
 from .finish import Finish
 from .futex import wake
 from .layout import (
@@ -42,8 +43,10 @@ from .mode import COMPILED
 from .opening import open_queue, remove_queue
 from .rebuild import Rebuild
 from .recover import Recover
+from .sections import Sections
 from .settings import Wishes
 from .wordguard import WordGuard
+from .words import Words
 
 __all__ = ["Connection", "microseconds"]
 
@@ -82,24 +85,34 @@ class Connection:
         settings = self.settings = segment.settings
         self.words = segment.words
         self.turn = threading.RLock()
-        self.out = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
-        self.stage = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
-        self.core = Core(
-            segment.words, segment.control, segment.arena, segment.geometry, self.out, self.stage
-        )
-        blocks = segment.geometry.arena_blocks
-        reserve = settings.blob_bytes // _RESULT_SHARE
-        self.accept = Accept(
-            self.core, blocks - max(1, blocks // _RESULT_SHARE), settings.blob_bytes - reserve
-        )
-        self.deliver = Deliver(self.core)
-        self.finish = Finish(self.core, settings.blob_bytes)
-        self.collect = Collect(self.core, round(settings.result_ttl * 1e6))
+        sections = self._make_sections()
+        self.core = sections.core
+        self.out, self.stage = sections.core.out, sections.core.stage
+        self.accept, self.deliver = sections.accept, sections.deliver
+        self.finish, self.collect = sections.finish, sections.collect
         self.amend = Amend(self.core, self.finish)
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
         self._rebuild = Rebuild(self.core)
         self._guard = self._make_guard()
+        self.exchange = Exchange(
+            self._make_sections() if COMPILED else sections,
+            sections,
+            Ways(self.run, self.turn, self.lock, self._retire_blobs, self._guard.word, self._guard.tries),
+        )
+
+    def _make_sections(self) -> Sections:
+        """The critical sections, with words of their own to stage and to answer in."""
+        segment, settings = self.segment, self.segment.settings
+        out = memoryview(bytearray(OUT_WORDS * 8)).cast("Q")
+        stage = memoryview(bytearray(STAGE_WORDS * 8)).cast("Q")
+        core = Core(segment.words, segment.control, segment.arena, segment.geometry, out, stage)
+        blocks = segment.geometry.arena_blocks
+        reserve = settings.blob_bytes // _RESULT_SHARE
+        accept = Accept(core, blocks - max(1, blocks // _RESULT_SHARE), settings.blob_bytes - reserve)
+        finish = Finish(core, settings.blob_bytes)
+        collect = Collect(core, round(settings.result_ttl * 1e6))
+        return Sections(core, accept, Deliver(core), finish, collect)
 
     def _make_guard(self) -> Guard:
         what = (self.queue, self.lock, self.segment.words, self._make_whole)
@@ -118,7 +131,7 @@ class Connection:
         if out[WAKES]:
             self._wake_sleepers()
         if out[UNLINKS]:
-            self._retire_blobs()
+            self._retire_blobs(out)
         return answer
 
     def call(self, section: Callable[..., Any], *args: Any) -> Any:
@@ -136,8 +149,8 @@ class Connection:
         for n in range(count):
             wake(self.wake_address(out[WAKES + 1 + n]))
 
-    def _retire_blobs(self) -> None:
-        out = self.out
+    def _retire_blobs(self, out: Words) -> None:
+        """Give up the files that a section listed in its `out`."""
         count, out[UNLINKS] = out[UNLINKS], 0
         for at in range(UNLINKS + 1, UNLINKS + 1 + 3 * count, 3):
             self.blobs.retire(out[at], out[at + 1], out[at + 2])
@@ -216,6 +229,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        self.exchange.close()
         self._guard.close()
         self.blobs.close()
         self.lock.unshare()

@@ -171,6 +171,8 @@ class Core:
         if not w[row + P_ASLEEP]:
             return
         count = out[WAKES]
+        if count and out[WAKES + count] == index:
+            count = MOST_WAKES  # once for all that it gets from this section
         if count < MOST_WAKES:
             out[WAKES + 1 + count] = index
             out[WAKES] = count + 1

@@ -14,9 +14,9 @@ cdef class Deliver:
     cdef readonly uint64_t[::1] out
 
     @cython.locals(count=uint64_t)
-    cpdef uint64_t take(self, uint64_t index, uint64_t most, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    cpdef uint64_t take(self, uint64_t index, uint64_t most, uint64_t running, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(w=word_t[::1], out=uint64_t[::1], count=uint64_t, delayed=uint64_t, first=uint64_t)
-    cdef uint64_t _take(self, uint64_t index, uint64_t most, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    cdef uint64_t _take(self, uint64_t index, uint64_t most, uint64_t running, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(w=word_t[::1], left=uint64_t, first=uint64_t, slot=uint64_t, m=uint64_t, seq=uint64_t)
     cdef int _promote(self, uint64_t now) except -1 nogil
     @cython.locals(w=word_t[::1], m=uint64_t, word=uint64_t, kept=uint64_t)

@@ -59,8 +59,11 @@ class Deliver:
 
     # --- taking ---------------------------------------------------------------------------------
 
-    def take(self, index: int, most: int, now: int) -> int:
-        """Hand up to ``most`` ready tasks to participant ``index``: the first RUNNING, others QUEUED.
+    def take(self, index: int, most: int, running: int, now: int) -> int:
+        """Hand up to ``most`` ready tasks to participant ``index``: the first ones RUNNING, others QUEUED.
+
+        Args:
+            running: how many of them run at once.
 
         More than `MOST_TAKEN` it never hands out: in ``out`` they lie before the wakes.
 
@@ -72,11 +75,11 @@ class Deliver:
         """
         self.core.clear_out()
         self.w[OP] = OP_TAKE
-        count = self._take(index, most, now)
+        count = self._take(index, most, running, now)
         self.core.close()
         return count
 
-    def _take(self, index: int, most: int, now: int) -> int:
+    def _take(self, index: int, most: int, running: int, now: int) -> int:
         w = self.w
         out = self.out
         if self.core.delay.first():
@@ -92,7 +95,7 @@ class Deliver:
             if not self.core.is_ready(first - 1):
                 w[OP] = OP_DAMAGED
                 break
-            self._hand_out(first - 1, index, ST_QUEUED if count else ST_RUNNING, now)
+            self._hand_out(first - 1, index, ST_RUNNING if count < running else ST_QUEUED, now)
             out[2 * count] = first - 1
             out[2 * count + 1] = w[self.core.meta_at + (first - 1) * META_WORDS + M_EPOCH]
             count += 1

@@ -129,12 +129,42 @@ class Finish:
         if not self.core.holds(slot, gen, epoch, index, ST_RUNNING):
             return LOST
         self.w[OP] = OP_END
-        code = self._end(slot, status, kind, data, length, run_at, now)
+        code = self._end(slot, status, kind, data, 0, length, run_at, now)
         self.core.close()
         return code
 
+    def end_many(self, count: int, index: int, kind: int, data: bytes | memoryview, now: int) -> None:
+        """RUNNING -> DONE for staged tasks, each with what its run gave, in their order.
+
+        Args:
+            count: how many are staged: slot, generation, epoch, where its bytes start in ``data``, how many.
+            kind: what their results are, with their codec.
+
+        ``out[n + 1]`` is OK, LOST, or NEED_ARENA for one that is still RUNNING.
+        """
+        stage = self.core.stage
+        self.core.clear_out()
+        self.w[OP] = OP_END
+        for n in range(count):
+            at = 5 * n
+            slot = stage[at]
+            if not self.core.holds(slot, stage[at + 1], stage[at + 2], index, ST_RUNNING):
+                self.out[n + 1] = LOST
+                continue
+            code = self._end(slot, ST_DONE, kind, data, stage[at + 3], stage[at + 4], 0, now)
+            self.out[n + 1] = code
+        self.core.close()
+
     def _end(
-        self, slot: int, status: int, kind: int, data: bytes | memoryview, length: int, run_at: int, now: int
+        self,
+        slot: int,
+        status: int,
+        kind: int,
+        data: bytes | memoryview,
+        start: int,
+        length: int,
+        run_at: int,
+        now: int,
     ) -> int:
         w = self.w
         m = self.core.meta_at + slot * META_WORDS
@@ -142,12 +172,12 @@ class Finish:
             if w[m + M_RESULT]:
                 self.core.drop_result(slot)
             if length <= RESULT_INLINE_BYTES:
-                self.core.copy_in(D_INLINE | length << 32, data, 0, m + M_RESULT_INLINE)
+                self.core.copy_in(D_INLINE | length << 32, data, start, m + M_RESULT_INLINE)
                 w[m + M_RESULT] = D_INLINE | length << 32
             else:
                 if self._reserve_result(m, length, False) != OK:
                     return NEED_ARENA
-                self.core.copy_in(w[m + M_RESULT], data, 0, m + M_RESULT_INLINE)
+                self.core.copy_in(w[m + M_RESULT], data, start, m + M_RESULT_INLINE)
         word = w[self.core.state_at + slot]
         attempts = ((word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT) + 1
         if status == ST_FAILED and attempts >= w[m + M_LIMITS] & MAX_ATTEMPTS:

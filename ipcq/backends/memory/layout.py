@@ -145,6 +145,8 @@ COUNTED_MASK = DEATHS_MASK | ATTEMPTS_MASK
 GEN_SHIFT = 40
 GEN_MASK = 0xFFFFFF
 LEASE_MASK = STATUS_MASK | OWNER_MASK | GEN_MASK << GEN_SHIFT
+# What must be the same for what was read to be one task's, in one run.
+SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | AMENDED | GEN_MASK << GEN_SHIFT
 MAX_ATTEMPTS = 0x3FFF
 MAX_DEATHS = 0xFF
 
@@ -255,6 +257,8 @@ LOST = 6  # the lease is not valid
 GONE = 7
 REFUSED = 8
 BUSY = 9  # its owner is storing the result
+STARTED = 10  # OK, and the task that follows is RUNNING
+NOBODY = 1 << 32  # in place of a count: the participant's row is not its own any more
 
 
 def layout_hash() -> int:

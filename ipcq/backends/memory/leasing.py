@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from time import time_ns
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
 from .connection import Connection, microseconds
+from .exchange import Held
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -23,6 +25,7 @@ from .layout import (
     LOST,
     MOST_TAKEN,
     NEED_ARENA,
+    NOBODY,
     OK,
     REQUEST_STOP,
     RESULT_INLINE_BYTES,
@@ -31,11 +34,11 @@ from .layout import (
     ST_FAILED,
     ST_KILLED,
     ST_PENDING,
+    STARTED,
 )
 from .participant import TICK, Participant, housekeep
-from .parts import Codecs, error_bytes, short_error_bytes
+from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
 from .reading import Reader
-from .slots import generation
 
 __all__ = ["MemoryLease", "MemoryStream"]
 
@@ -52,6 +55,9 @@ class MemoryLease:
         self.codecs: Codecs = reader.codecs
         self.worker_id = worker_id
         self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers)
+        self.holder = Holder(reader.queue, reader.codecs, worker_id)
+        self._exchange = self.connection.exchange
+        self._kind = self.codecs.mark | KIND_VALUE
         self.stream: MemoryStream | None = None
 
     def __repr__(self) -> str:
@@ -116,19 +122,20 @@ class MemoryLease:
 
     def _finish_small(self, task: Task[Any], data: bytes) -> bool:
         """The common case in one hold of the lock, with the start of the task held next, if any."""
-        connection = self.connection
-        lease, stream = self._lease_of(task), self.stream
-        following = stream.next_held() if stream is not None else None
-        with connection.turn:
-            code, started = connection.run(_end_and_start, connection, self, lease, data, following)
-        if following is not None and stream is not None:
-            if started == OK:
-                stream.ahead.append(following)
-            elif code != OK:
+        place = task.held if type(task) is HeldTask and not self.me.closed else self._lease_of(task)
+        stream = self.stream
+        following = stream.next_held() if stream is not None and stream.held else None
+        code, started = self._exchange.finish(
+            place, self.me.index, self._kind, data, following, time_ns() // 1000
+        )
+        if stream is not None and following is not None:
+            if started is not None:
+                stream.ahead.append(started)
+            elif code not in (OK, STARTED):  # else it was taken away
                 stream.held.appendleft(following)
         if code == LOST:
             raise self._lost(task)
-        return bool(code == OK)
+        return code in (OK, STARTED)
 
     def _lost(self, task: Task[Any]) -> LeaseLost:
         return LeaseLost(
@@ -261,39 +268,12 @@ class MemoryLease:
         return True
 
 
-def _end_and_start(
-    connection: Connection,
-    worker: MemoryLease,
-    lease: Lease,
-    data: bytes,
-    following: tuple[int, int, int] | None,
-) -> tuple[int, int]:
-    """With the lock: RUNNING -> DONE for one task, QUEUED -> RUNNING for the one that is next."""
-    index, now = worker.me.index, microseconds()
-    code = connection.finish.end(
-        lease.slot,
-        lease.generation,
-        lease.epoch,
-        index,
-        ST_DONE,
-        worker.codecs.mark | KIND_VALUE,
-        data,
-        len(data),
-        0,
-        now,
-    )
-    if code != OK or following is None:
-        return code, LOST
-    slot, gen, epoch = following
-    return code, connection.deliver.begin(slot, gen, epoch, index, now)
-
-
 class MemoryStream:
     """Tasks for one worker. Fulfils `TaskStream`.
 
     Attributes:
         held: slot, generation and epoch of tasks that are QUEUED for us.
-        ahead: one at the most, RUNNING already: started in the step that ended the one before.
+        ahead: one at the most, RUNNING already: started in the step that ended the one before, and read.
     """
 
     def __init__(self, lease: MemoryLease, prefetch: int, *, owned: bool) -> None:
@@ -304,10 +284,11 @@ class MemoryStream:
         self._lease = lease
         self._connection = lease.connection
         self._reader = lease.reader
+        self._holder = lease.holder
         self._prefetch = min(prefetch, MOST_TAKEN)
         self._owned = owned
         self.held: deque[tuple[int, int, int]] = deque()
-        self.ahead: deque[tuple[int, int, int]] = deque()
+        self.ahead: deque[Held] = deque()
         self._kept: deque[Task[Any]] = deque()
         lease.stream = self
         self._woken = False
@@ -328,12 +309,14 @@ class MemoryStream:
         while True:
             started = bool(self.ahead)
             try:
-                slot, gen, epoch = (self.ahead if started else self.held).popleft()
+                if started:
+                    task = self._read(self.ahead.popleft())
+                else:
+                    task = self._start(*self.held.popleft())
             except IndexError:  # none, or another thread that shares this stream has it
                 if not started:
                     return self._take()
                 continue
-            task = self._read(slot, epoch) if started else self._start(slot, gen, epoch)
             if task is not None:
                 return task
 
@@ -375,7 +358,7 @@ class MemoryStream:
         try:
             self._return_kept()
             while self.ahead:
-                self._lease._return(*self.ahead.pop())
+                self._lease._return(*self.ahead.pop()[:3])
             while self.held:
                 self._lease._return(*self.held.pop())
         except QueueClosed:
@@ -398,7 +381,7 @@ class MemoryStream:
         connection = self._connection
         index = self._lease.me.index
         code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
-        return self._read(slot, epoch) if code == OK else None
+        return self._read(connection.exchange.read(slot, gen, epoch)) if code == OK else None
 
     def _take(self) -> Task[Any] | None:
         """Take what is ready; else wait for it, half a second at the most."""
@@ -419,32 +402,23 @@ class MemoryStream:
 
     def _take_once(self) -> tuple[Task[Any] | None, int, int]:
         """A task; or None, the wake word to sleep on (-1: look again at once), and when to look again."""
-        connection = self._connection
-        with connection.turn:
-            out = connection.out
-            count = connection.run(self._take_section, microseconds())
-            if not count:
-                return None, out[0], out[1]
-            first = out[0], out[1]
-            state_at, words = connection.core.state_at, connection.words
-            for n in range(1, count):
-                slot = out[2 * n]
-                self.held.append((slot, generation(words[state_at + slot]), out[2 * n + 1]))
-        task = self._read(*first)
-        return task, -1, 0
+        exchange, me = self._connection.exchange, self._lease.me
+        count, places = exchange.take(me.index, me.generation, self._prefetch, 1, microseconds())
+        if not count:
+            return None, places[0], places[1]
+        if count == NOBODY:
+            raise me.gone()
+        for at in range(3, 3 * count, 3):
+            self.held.append((places[at], places[at + 1], places[at + 2]))
+        return self._read(exchange.read(places[0], places[1], places[2])), -1, 0
 
-    def _take_section(self, now: int) -> int:
-        me = self._lease.me
-        me.check()
-        count: int = self._connection.deliver.take(me.index, self._prefetch, now)
-        return count
-
-    def _read(self, number: int, epoch: int) -> Task[Any] | None:
-        """The task in a slot that is ours; None if it was taken away before it was read."""
-        lease = self._lease
-        task = self._reader.held(number, epoch, lease.worker_id)
+    def _read(self, held: Held | None) -> Task[Any] | None:
+        """The task that was handed to us; None if it was taken away before it was read."""
+        if held is None or held[7] is not None:
+            return HeldTask(held, held[7], self._holder) if held is not None else None
+        task = self._reader.held(held, self._holder)
         if task is not None and task.payload is None:
-            lease.fail(task, ErrorInfo.from_exception(_unreadable(task)), final=True)
+            self._lease.fail(task, ErrorInfo.from_exception(_unreadable(task)), final=True)
             return None
         return task
 

@@ -24,6 +24,7 @@ from ...errors import CorruptQueue, QueueClosed, StorageError
 from ..contention import stalled, take_turn
 from ..lockfile import QUEUE, LockFile
 from .layout import CLOSED, OP
+from .lockword import LockWord
 from .words import Words
 
 __all__ = ["Guard"]
@@ -41,7 +42,15 @@ def _refuse() -> NoReturn:
 
 
 class Guard:
-    """Runs critical sections one at a time, across threads and processes."""
+    """Runs critical sections one at a time, across threads and processes.
+
+    Attributes:
+        word: the lock word, where that is the lock.
+        tries: how often to look at it before letting others run.
+    """
+
+    word: LockWord | None = None
+    tries = 0
 
     def __init__(self, name: str, lock: LockFile, words: Words, rebuild: Callable[[], None]) -> None:
         """

@@ -14,6 +14,7 @@ cdef class LockWord:
     cpdef uint64_t owner(self) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(seen=uint64_t)
     cpdef int take(self, uint64_t me, uint64_t flag) except -1 nogil
+    cpdef int enter(self, uint64_t me, uint64_t tries) except -1 nogil
     @cython.locals(generation=uint64_t)
     cpdef int swap(self, uint64_t seen, uint64_t me, uint64_t flag) except -1 nogil
     @cython.locals(_=uint64_t)

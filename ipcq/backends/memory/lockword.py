@@ -7,7 +7,7 @@ afterwards could be robbed in between.
 
 from __future__ import annotations
 
-from .layout import HALF_MASK, LOCK, LOCK_AWAITED, LOCK_OWNER
+from .layout import CLOSED, HALF_MASK, LOCK, LOCK_AWAITED, LOCK_OWNER, OP
 from .machine import compare_and_swap, pause, sleep_on, wake_one
 from .words import Words
 
@@ -36,6 +36,15 @@ class LockWord:
         if seen & LOCK_OWNER:
             return 0
         return self.swap(seen, me, flag | seen & LOCK_AWAITED)
+
+    def enter(self, me: int, tries: int) -> int:
+        """1 if the lock is ours, after a look or some, and the queue whole; else it is not taken."""
+        if not self.take(me, 0) and not self.spin(me, tries):
+            return 0
+        if self.w[CLOSED] or self.w[OP]:
+            self.release(me)
+            return 0
+        return 1
 
     def swap(self, seen: int, me: int, flag: int) -> int:
         """1 if the word was ``seen`` and is ours now: from nobody, a dead owner, or our predecessor."""

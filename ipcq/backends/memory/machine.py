@@ -1,7 +1,7 @@
 """What a processor does in one step or a loop of its own, in Python; compiled, it is machine.pyx.
 
-The only module with two sources: these have no form that is good in both. The last four are for the
-lock word, which no uncompiled process uses: here they serve the tests that go through its protocol
+The only module with two sources: these have no form that is good in both. The last five are for words
+that are waited on, which no uncompiled process uses: here they serve the tests that go through its protocol
 step by step, in one thread.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from .words import Words
 
 __all__ = [
+    "bytes_at",
     "compare_and_swap",
     "copy_bytes",
     "fence",
@@ -17,6 +18,7 @@ __all__ = [
     "lowest_bit",
     "pause",
     "sleep_on",
+    "wake_all",
     "wake_one",
 ]
 
@@ -34,6 +36,11 @@ def lowest_bit(word: int) -> int:
 def copy_bytes(target: memoryview, at: int, source: bytes | memoryview, start: int, length: int) -> None:
     """Copy ``length`` bytes; ValueError or IndexError where they are not in both."""
     target[at : at + length] = source[start : start + length]
+
+
+def bytes_at(source: memoryview, at: int, length: int) -> bytes:
+    """A copy of ``length`` bytes, of as many of them as are there."""
+    return bytes(source[at : at + length])
 
 
 def fence() -> None:
@@ -58,3 +65,7 @@ def sleep_on(w: Words, at: int, seen: int, microseconds: int) -> None:
 
 def wake_one(w: Words, at: int) -> None:
     """Wake one of those who sleep on the word."""
+
+
+def wake_all(w: Words, at: int) -> None:
+    """Wake all of those who sleep on the word."""

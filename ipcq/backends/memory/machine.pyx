@@ -1,5 +1,6 @@
 """The compiled counterpart of machine.py: the same functions, from C."""
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
 
 from .words cimport word_t
@@ -13,7 +14,7 @@ cdef extern from "_atomic.h":
     void ipcq_pause() noexcept nogil
     void ipcq_fence() noexcept nogil
     void ipcq_sleep(word_t *word, uint64_t seen, uint64_t microseconds) noexcept nogil
-    void ipcq_wake(word_t *word) noexcept nogil
+    void ipcq_wake(word_t *word, int most) noexcept nogil
 
 
 cpdef uint64_t highest_bit(uint64_t word) noexcept nogil:
@@ -59,5 +60,17 @@ cpdef int sleep_on(word_t[::1] w, uint64_t at, uint64_t seen, uint64_t microseco
 
 
 cpdef int wake_one(word_t[::1] w, uint64_t at) except -1 nogil:
-    ipcq_wake(&w[at])
+    ipcq_wake(&w[at], 1)
     return 0
+
+
+cpdef int wake_all(word_t[::1] w, uint64_t at) except -1 nogil:
+    ipcq_wake(&w[at], 0x7FFF_FFFF)
+    return 0
+
+
+cpdef bytes bytes_at(const unsigned char[::1] source, uint64_t at, uint64_t length):
+    cdef uint64_t room = <uint64_t>source.shape[0]
+    at = min(at, room)
+    length = min(length, room - at)
+    return PyBytes_FromStringAndSize(<const char *>&source[at], length) if length else b""

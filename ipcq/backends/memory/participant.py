@@ -52,6 +52,7 @@ class Participant:
 
     Attributes:
         index: which row.
+        generation: the row's, while it is ours.
     """
 
     def __init__(self, connection: Connection, role: int, name: str = "", layers: Iterable[str] = ()) -> None:
@@ -65,7 +66,7 @@ class Participant:
         self.closed = False
         self._mutex = threading.Lock()
         self._sleepers = 0
-        self._generation = -1
+        self.generation = -1
         self._spins = can_spin()
         if role == ROLE_WORKER:
             _check_name(connection, name)
@@ -74,7 +75,7 @@ class Participant:
         try:
             self._describe(role, name, LAYERS_END.join(layers))
             connection.call(self._enter, role, name)
-            self._generation = self.words[self.row + P_GEN]
+            self.generation = self.words[self.row + P_GEN]
         except BaseException:
             self.close()
             raise
@@ -110,20 +111,19 @@ class Participant:
 
     @property
     def lost(self) -> bool:
-        """Whether the row is not ours any more; see `check`."""
+        """Whether the row is not ours any more; see `gone`."""
         w, row = self.words, self.row
-        return self.closed or w[row + P_GEN] != self._generation or w[row + P_STATE] != PART_ACTIVE
+        return self.closed or w[row + P_GEN] != self.generation or w[row + P_STATE] != PART_ACTIVE
 
-    def check(self) -> None:
-        """Raise `QueueClosed` if the row is not ours any more.
+    def gone(self) -> QueueClosed:
+        """The error for a worker that goes on though the row is not its any more.
 
         Its byte is lost when foreign code opens and closes the lock file in this process; until
         `heartbeat` takes it again, a process of another pid namespace must think that we are dead.
         """
-        if self.lost:
-            raise QueueClosed(
-                f"queue {self.connection.queue!r}: this worker was closed, or taken for dead; register again"
-            )
+        return QueueClosed(
+            f"queue {self.connection.queue!r}: this worker was closed, or taken for dead; register again"
+        )
 
     @property
     def request(self) -> int:
@@ -175,7 +175,7 @@ class Participant:
 
     def _leave(self) -> None:
         self.connection.core.clear_out()
-        if self._generation in (-1, self.words[self.row + P_GEN]):  # or it is another's by now
+        if self.generation in (-1, self.words[self.row + P_GEN]):  # or it is another's by now
             self.connection.recover.reclaim(self.index, False, 0, 0, 0, microseconds())
 
 

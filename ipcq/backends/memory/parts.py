@@ -15,6 +15,7 @@ from ...errors import CodecError, PushError
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
+from .exchange import Held
 from .layout import (
     ATTEMPTS_MASK,
     ATTEMPTS_SHIFT,
@@ -57,6 +58,7 @@ from .slots import generation, owner
 __all__ = [
     "Codecs",
     "HeldTask",
+    "Holder",
     "Slot",
     "checksum",
     "codec_or_unknown",
@@ -230,53 +232,64 @@ def task_of(
     )
 
 
+class Holder(NamedTuple):
+    """What all tasks that one worker holds have in common."""
+
+    queue: str
+    codecs: Codecs
+    worker_id: str
+
+
 class HeldTask(Task[Any]):
-    """A task that a worker runs: most handlers look at its args only, so the rest is read when asked for."""
+    """A task that a worker runs: most handlers look at its args only, so the rest is read when asked for.
 
-    __slots__ = ("_codecs", "_raw")
+    Attributes:
+        held: how it was read when it was handed out; in front its slot, generation and epoch.
+    """
 
-    def __init__(
-        self,
-        lease: Lease,
-        raw: tuple[int, int, bytes],
-        parts: int,
-        queue: str,
-        codecs: Codecs,
-        payload: bytes | memoryview | None,
-        lock_by: str,
-    ) -> None:
-        """
-        Args:
-            raw: the slot's number, its state word, and all its metadata as bytes.
-            parts: its word M_PARTS.
-        """
-        self.lease = lease
-        self._raw = raw
-        self._codecs = codecs
-        self.queue = queue
-        self.lock_by = lock_by
-        if parts != codecs.mark:  # metadata behind the payload, or another codec
-            self._fill(payload)
-        else:
-            self.payload = payload
+    __slots__ = ("_holder", "held")
+
+    def __init__(self, held: Held, payload: bytes | memoryview | None, holder: Holder) -> None:
+        self.held = held
+        self._holder = holder
+        self.payload = payload
+        codecs = holder.codecs
+        if held[5] == codecs.mark:
             self._decode = codecs.own.decode
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in _FIELDS:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._fill(self.payload)
-        return object.__getattribute__(self, name)
+        else:  # metadata behind the payload, or another codec
+            self._fill(payload)
 
     def _fill(self, payload: bytes | memoryview | None) -> None:
-        whole = task_of(Slot.of(*self._raw), self.queue, self._codecs, payload, self.lock_by)
-        for name in _FIELDS:
+        held, (queue, codecs, worker_id) = self.held, self._holder
+        whole = task_of(Slot.of(held[0], held[3], held[4]), queue, codecs, payload, worker_id)
+        for name, slot in _LAZY.items():
             try:
-                object.__getattribute__(self, name)
+                slot.__get__(self)
             except AttributeError:
-                setattr(self, name, getattr(whole, name))
+                slot.__set__(self, getattr(whole, name))
+        if held[5] != codecs.mark:
+            self.payload, self._decode = whole.payload, whole._decode
 
 
-_FIELDS = frozenset(Task.__slots__)
+_AT_ONCE = {"payload", "_decode", "_args"}
+_LAZY = {name: Task.__dict__[name] for name in Task.__slots__ if name not in _AT_ONCE}
+
+
+def _lazy(slot: Any) -> property:
+    """An attribute that is read with all the others when it is asked for first."""
+
+    def get(self: HeldTask) -> Any:
+        try:
+            return slot.__get__(self)
+        except AttributeError:
+            self._fill(self.payload)
+            return slot.__get__(self)
+
+    return property(get, slot.__set__)
+
+
+for _name, _slot in _LAZY.items():  # no __getattr__: with one, every other attribute is slow, too
+    setattr(HeldTask, _name, _lazy(_slot))
 
 
 @lru_cache(maxsize=64)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from ...errors import CodecError, DuplicateTask, PushError, QueueFull, TaskSinkError
 from ...task import Queue, Task, TaskId
 from .connection import Connection, microseconds
+from .exchange import Staged
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -20,7 +22,6 @@ from .layout import (
     NEED_SLOTS,
     NO_BYTES,
     OK,
-    S_WORDS,
     ST_FREE,
 )
 from .participant import TICK, Participant, housekeep
@@ -44,17 +45,6 @@ class Terms(NamedTuple):
         if not block:
             return cls(0.0)
         return cls(None if timeout is None else time.monotonic() + timeout)
-
-
-class Staged(NamedTuple):
-    """A task ready to be stored."""
-
-    id: int
-    payload: bytes | memoryview
-    run_at: int
-    limits: int
-    timeout: int
-    parts: int
 
 
 class Pusher:
@@ -82,19 +72,13 @@ class Pusher:
 
     # --- encoding -------------------------------------------------------------------------------
 
-    def stage(self, args: Any, parts: _Parts, task_id: int) -> Staged:
-        """Encode one task; it gets ``task_id`` unless ``parts`` have one."""
-        payload = self.codecs.own.encode(args)
+    def stage(self, args: Iterable[Any], parts: _Parts, ids: Sequence[int]) -> list[Staged]:
+        """Encode tasks that are to be run in the same way."""
+        payloads: Iterable[bytes | memoryview] = map(self.codecs.own.encode, args)
         if parts.metadata:
-            payload = b"".join((payload, parts.metadata))
-        return Staged(
-            parts.id or task_id,
-            payload,
-            parts.run_at,
-            parts.limits,
-            parts.timeout,
-            self.codecs.mark | len(parts.metadata),
-        )
+            payloads = [b"".join((payload, parts.metadata)) for payload in payloads]
+        words = (parts.run_at, parts.limits, parts.timeout, self.codecs.mark | len(parts.metadata))
+        return list(zip(ids, payloads, repeat(words)))
 
     def stage_task(self, task: Task[Any]) -> Staged:
         """Encode one task that says itself how it is to be run."""
@@ -109,15 +93,15 @@ class Pusher:
             keep_result=task.keep_result,
             run_timeout=task.timeout,
         )
-        return self.stage(task.args, parts, task.id)
+        return self.stage((task.args,), parts, (task.id,))[0]
 
     # --- storing --------------------------------------------------------------------------------
 
-    def push(self, tasks: Sequence[Staged], terms: Terms) -> None:
+    def push(self, tasks: list[Staged], terms: Terms) -> None:
         """Store tasks in their order; those before an error are stored."""
         done = 0
         while done < len(tasks):
-            if len(tasks[done].payload) > COPY_LIMIT:
+            if len(tasks[done][1]) > COPY_LIMIT:
                 try:
                     self._push_large(tasks[done], terms)
                 except TaskSinkError as error:
@@ -127,17 +111,18 @@ class Pusher:
             else:
                 done += self._push_small(tasks, done, terms)
 
-    def _push_small(self, tasks: Sequence[Staged], start: int, terms: Terms) -> int:
-        batch = []
-        for task in tasks[start : start + BATCH]:
-            if len(task.payload) > COPY_LIMIT:
+    def _push_small(self, tasks: list[Staged], start: int, terms: Terms) -> int:
+        batch = tasks[start : start + BATCH]
+        for n, task in enumerate(batch):
+            if len(task[1]) > COPY_LIMIT:
+                batch = batch[:n]
                 break
-            batch.append(task)
         done = 0
         me = self._me()
+        exchange = self.connection.exchange
         room: _Room | None = None
         while done < len(batch):
-            accepted, code = self._accept(batch[done:] if done else batch, me.index)
+            accepted, code = exchange.push(batch[done:] if done else batch, me.index, microseconds())
             done += accepted
             if code != OK:
                 room = room or _Room(self, me, terms)
@@ -148,40 +133,21 @@ class Pusher:
                     raise
         return done
 
-    def _accept(self, batch: Sequence[Staged], index: int) -> tuple[int, int]:
-        connection = self.connection
-        data = batch[0].payload if len(batch) == 1 else b"".join([task.payload for task in batch])
-        with connection.turn:
-            stage = connection.stage
-            at = offset = 0
-            for id_, payload, run_at, limits, timeout, parts in batch:
-                stage[at] = id_ >> 64
-                stage[at + 1] = id_ & _MASK
-                stage[at + 2] = offset
-                stage[at + 3] = len(payload)
-                stage[at + 4] = run_at
-                stage[at + 5] = limits
-                stage[at + 6] = timeout
-                stage[at + 7] = parts
-                at += S_WORDS
-                offset += len(payload)
-            code = connection.run(connection.accept.push, memoryview(data), len(batch), index, microseconds())
-            return connection.out[0], code
-
     def _push_large(self, task: Staged, terms: Terms) -> None:
         """Reserve a place, copy the payload without the lock, publish it."""
         connection = self.connection
         me = self._me()
         room = _Room(self, me, terms)
-        blob = len(task.payload) > ARENA_LIMIT
+        payload = task[1]
+        blob = len(payload) > ARENA_LIMIT
         while (code := self._reserve(task, blob, me.index)) != OK:
             room.make(code, task)
         slot, generation, block = self._reserved
         try:
             if blob:
-                connection.blobs.write(slot, generation, 0, task.payload)
+                connection.blobs.write(slot, generation, 0, payload)
             else:
-                connection.arena_view(block, len(task.payload))[:] = task.payload
+                connection.arena_view(block, len(payload))[:] = payload
             code = connection.call(connection.accept.publish, slot, generation, me.index, microseconds())
         except BaseException:
             connection.call(connection.accept.abandon, slot, generation, me.index)
@@ -192,31 +158,32 @@ class Pusher:
 
     def _reserve(self, task: Staged, blob: bool, index: int) -> int:
         connection = self.connection
+        number, payload, words = task
         with connection.turn:
             stage = connection.stage
-            words = (task.id >> 64, task.id & _MASK, 0, len(task.payload))
-            for at, word in enumerate((*words, task.run_at, task.limits, task.timeout, task.parts)):
+            for at, word in enumerate((number >> 64, number & _MASK, 0, len(payload), *words)):
                 stage[at] = word
             code: int = connection.run(connection.accept.reserve, blob, index, microseconds())
-            self._reserved = tuple(connection.out[:3])
+            out = connection.out
+            self._reserved = out[0], out[1], out[2]
             return code
 
     def _refused(self, code: int, task: Staged) -> Exception:
         if code == DUPLICATE:
             return DuplicateTask(
-                f"queue {self.queue!r} has a task {TaskId(task.id)} already; it was stored before, or choose"
+                f"queue {self.queue!r} has a task {TaskId(task[0])} already; it was stored before, or choose"
                 " another id"
             )
         if code == LOST:
             return PushError(
                 f"queue {self.queue!r}: this process was taken for dead while it pushed task"
-                f" {TaskId(task.id)}; push it again"
+                f" {TaskId(task[0])}; push it again"
             )
-        return PushError(f"queue {self.queue!r} refused task {TaskId(task.id)} (code {code})")
+        return PushError(f"queue {self.queue!r} refused task {TaskId(task[0])} (code {code})")
 
     def check_size(self, task: Staged) -> None:
         """Raise `PushError` for a payload that this queue can never hold."""
-        size, settings = len(task.payload), self.connection.settings
+        size, settings = len(task[1]), self.connection.settings
         accept = self.connection.accept
         if size > ARENA_LIMIT:
             limit, name = accept.payload_blob_bytes, "blob_bytes"
@@ -287,7 +254,7 @@ class _Room:
         if code == FULL:
             lacking, setting = "places", "capacity"
         else:
-            setting = "blob_bytes" if len(task.payload) > ARENA_LIMIT else "arena_bytes"
+            setting = "blob_bytes" if len(task[1]) > ARENA_LIMIT else "arena_bytes"
             lacking = f"bytes of {setting}={getattr(self._connection.settings, setting)}"
         return QueueFull(
             f"queue {self._pusher.queue!r} has no {lacking} left ({self._used()}); {how};"
@@ -340,8 +307,8 @@ def read_parts(
 DEFAULTS = read_parts()
 
 
-def _ids(tasks: Sequence[Staged]) -> list[TaskId]:
-    return [TaskId(task.id) for task in tasks]
+def _ids(tasks: list[Staged]) -> list[TaskId]:
+    return [TaskId(task[0]) for task in tasks]
 
 
 def chunks(source: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Any
 
 from ...errors import CodecError, TaskNotFound
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Lease, Queue, Task, TaskId
+from ...task import Queue, Task, TaskId
 from .connection import Connection
+from .exchange import Found, Held
 from .layout import (
     AMENDED,
     BLOCK_BYTES,
-    COUNTED_MASK,
     D_ARENA,
     D_BLOB,
     D_INLINE,
-    GEN_MASK,
-    GEN_SHIFT,
     INLINE_BYTES,
     KIND_VALUE,
     M_EPOCH,
-    M_ID_HI,
     M_INLINE,
     M_PAYLOAD,
-    M_RESULT,
-    M_RESULT_INLINE,
     META_WORDS,
-    OWNER_MASK,
     P_NAME,
-    RESULT_INLINE_BYTES,
+    SAME,
     ST_DONE,
     ST_PENDING,
     STATUS_MASK,
 )
 from .participant import read_text
-from .parts import Codecs, HeldTask, Slot, error_of, task_of
+from .parts import Codecs, HeldTask, Holder, Slot, error_of, task_of
 from .slots import generation, owner
 
 __all__ = ["Reader"]
 
-# What must be the same for what was read to be one task's, in one run.
-_SAME = STATUS_MASK | OWNER_MASK | COUNTED_MASK | AMENDED | GEN_MASK << GEN_SHIFT
 _TRIES = 8
 _DONE, _KILLED = Status.DONE, Status.KILLED  # looked up once: an attribute of an Enum is slow
 _META_BYTES = META_WORDS * 8
-_GOT = Struct(f"={8 * M_EPOCH}x3Q")  # M_EPOCH, M_PAYLOAD, M_PARTS
-_ID = Struct(f"={8 * M_ID_HI}x2Q")  # M_ID_HI, M_ID_LO
-_GAVE = Struct(f"={8 * M_EPOCH}xQ{8 * (M_RESULT - M_EPOCH - 1)}x2Q")  # M_EPOCH, M_RESULT, M_KIND
 _INLINE = 8 * M_INLINE
-_RESULT_INLINE = 8 * M_RESULT_INLINE
-_new = tuple.__new__  # of a NamedTuple, without looking at its names
 
 
 class Reader:
@@ -87,26 +73,21 @@ class Reader:
     def _is_still(self, number: int, word: int, epoch: int) -> bool:
         words = self._words
         return (
-            not (words[self._state_at + number] ^ word) & _SAME
+            not (words[self._state_at + number] ^ word) & SAME
             and words[self._meta_at + number * META_WORDS + M_EPOCH] == epoch
         )
 
     def payload(self, slot: Slot) -> bytes | memoryview | None:
         """The payload's bytes, the metadata's behind it; None where there is none any more."""
-        return self._bytes(slot.number, slot.word, slot.raw, slot.meta[M_PAYLOAD], _INLINE, INLINE_BYTES, 0)
-
-    def _bytes(
-        self, number: int, word: int, raw: bytes, desc: int, inline: int, most: int, epoch: int
-    ) -> bytes | memoryview | None:
-        """What a descriptor leads to: at most so many bytes from ``inline`` on in ``raw``, or elsewhere."""
+        desc = slot.meta[M_PAYLOAD]
         kind = desc & 3
         if kind == D_INLINE:
-            return raw[inline : inline + min(desc >> 32, most)]
+            return slot.raw[_INLINE : _INLINE + min(desc >> 32, INLINE_BYTES)]
         if kind == D_ARENA:
             at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
             return bytes(self._arena[at : at + (desc >> 32)])
         if kind == D_BLOB:
-            return self.connection.blobs.map(number, generation(word), epoch, desc >> 2)
+            return self.connection.blobs.map(slot.number, generation(slot.word), 0, desc >> 2)
         return None
 
     # --- tasks ----------------------------------------------------------------------------------
@@ -116,20 +97,17 @@ class Reader:
         lock_by = self.worker_name(owner(slot.word)) if owner(slot.word) else None
         return task_of(slot, self.queue, self.codecs, self.payload(slot), lock_by)
 
-    def held(self, number: int, epoch: int, worker_id: str) -> Task[Any] | None:
-        """The task that worker ``worker_id`` got with this epoch; None if it was taken away since.
+    def held(self, held: Held, holder: Holder) -> HeldTask | None:
+        """The task that a worker was handed, if its payload is not at hand; None if it was taken away.
 
         Its payload is None where there is none any more.
         """
-        word = self._words[self._state_at + number]
-        raw = self._raw(number)
-        found, desc, parts = _GOT.unpack_from(raw)
-        payload = self._bytes(number, word, raw, desc, _INLINE, INLINE_BYTES, 0)
-        held = owner(word)
-        if not held or found != epoch or not self._is_still(number, word, epoch):
-            return None
-        lease = _new(Lease, (number, generation(word), epoch, held - 1))
-        return HeldTask(lease, (number, word, raw), parts, self.queue, self.codecs, payload, worker_id)
+        payload = None
+        if held[6] & 3 == D_BLOB:
+            payload = self.connection.blobs.map(held[0], held[1], 0, held[6] >> 2)
+            if not self._is_still(held[0], held[3], held[2]):
+                return None
+        return HeldTask(held, payload, holder)
 
     def worker_name(self, row: int) -> str | None:
         """The id of the worker in row ``row`` - 1."""
@@ -159,18 +137,12 @@ class Reader:
 
     # --- results --------------------------------------------------------------------------------
 
-    def look(self, number: int) -> tuple[TaskId, bytes]:
-        """The id in a slot, and all its metadata as bytes."""
-        raw = self._raw(number)
-        hi, lo = _ID.unpack_from(raw)
-        return TaskId(hi << 64 | lo), raw
-
-    def result(self, task_id: TaskId, number: int, word: int, raw: bytes) -> TaskResult[Any]:
-        """The outcome in a finished slot; void unless `settle` agrees afterwards."""
-        epoch, desc, kind = _GAVE.unpack_from(raw)
-        data: bytes | memoryview | None = b""
-        if desc:
-            data = self._bytes(number, word, raw, desc, _RESULT_INLINE, RESULT_INLINE_BYTES, epoch)
+    def result(self, task_id: TaskId, found: Found) -> TaskResult[Any]:
+        """The outcome in a finished slot; void unless `Exchange.settle` agrees afterwards."""
+        _, slot, word, epoch, kind, desc, inline = found
+        data: bytes | memoryview | None = inline
+        if data is None and desc & 3 == D_BLOB:
+            data = self.connection.blobs.map(slot, generation(word), epoch, desc >> 2)
         if word & STATUS_MASK != ST_DONE:
             return TaskResult(task_id, _KILLED, None, error_of(kind, word, data))
         if kind & 0xFF != KIND_VALUE or data is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -237,20 +237,20 @@ class MemoryStorage:
     def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
         """Store one task and return its id."""
         self._attached()
-        staged = self._pusher.stage(args, read_parts(**parts) if parts else DEFAULTS, TaskId.new())
-        self._store((staged,), Terms.of(timeout, block))
-        return TaskId(staged.id)
+        read = read_parts(**parts) if parts else DEFAULTS
+        ids = [TaskId(read.id)] if read.id else [TaskId.new()]
+        self._store(self._pusher.stage((args,), read, ids), Terms.of(timeout, block))
+        return ids[0]
 
     def push_bulk(
         self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
     ) -> list[TaskId]:
         """Encode all first (if one fails, none is pushed), then store them in order."""
         self._attached()
-        stage, read = self._pusher.stage, _once(parts)
+        read = _once(parts)
         many = list(iterable)
         ids = TaskId.many(len(many))
-        staged = [stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
-        self._store(staged, Terms.of(timeout, block))
+        self._store(self._pusher.stage(many, read, ids), Terms.of(timeout, block))
         return ids
 
     def push_stream(
@@ -302,15 +302,15 @@ class MemoryStorage:
         self._attached()
         staged = [self._pusher.stage_task(task) for task in tasks]
         self._store(staged, Terms.of(timeout, block))
-        return [TaskId(each.id) for each in staged]
+        return [TaskId(each[0]) for each in staged]
 
     def weak(self) -> Weak:
         """A sink for any type."""
         return Weak(self)
 
-    def _store(self, staged: Sequence[Staged], terms: Terms) -> None:
+    def _store(self, staged: list[Staged], terms: Terms) -> None:
         """Expected before they are stored: another thread may see one finish before we are back."""
-        ids = [each.id for each in staged if each.limits & L_KEEP]
+        ids = [number for number, _, words in staged if words[1] & L_KEEP]
         self._inbox.expect(ids)
         try:
             self._pusher.push(staged, terms)

@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 from ...errors import ResultExpired, WaitTimeout
@@ -38,6 +39,9 @@ from .slots import finished
 
 __all__ = ["Inbox", "MemoryCompletions"]
 
+_Askers = tuple[Any, ...]
+"""A task's id as it was asked for, and a weak reference to everybody who did."""
+
 _BATCH = 64  # results fetched in one hold of the lock
 _SOON = 0.02  # seconds after which a few are looked up, should another handle have fetched them first
 _LOOKUP = 400  # ids looked up in one
@@ -62,7 +66,7 @@ class Inbox:
         self._pace = Pace()
         self._pulling = False
         # Weak: whoever drops a wait half-way asks no more, and its results stay for somebody else.
-        self._waiting: dict[int, list[weakref.ref[MemoryCompletions]]] = {}
+        self._waiting: dict[int, _Askers] = {}
         self._foreign: set[int] = set()
         self._fresh: set[int] = set()  # pushed by us, and their finish not seen yet
         self._unseen: set[int] = set()  # of these, the ones asked for and not looked up
@@ -89,13 +93,16 @@ class Inbox:
                 fresh.clear()  # it may be one of these
                 if not waiting:
                     self._removed = removed
-            others = [task_id for task_id in wanted if task_id not in fresh]
+            others = () if fresh.issuperset(wanted) else [i for i in wanted if i not in fresh]
             if len(others) < len(wanted):
                 if not self._unseen:
                     self._look_at = time.monotonic() + (_SOON if len(wanted) <= _BATCH else TICK)
-                self._unseen.update(fresh.intersection(wanted))
-            for task_id in wanted:
-                waiting.setdefault(task_id, []).append(who.reference)
+                self._unseen.update(fresh.intersection(wanted) if others else wanted)
+            if waiting.keys().isdisjoint(wanted):
+                waiting.update(zip(wanted, zip(wanted, repeat(who.reference))))  # noqa: B905 - one is endless
+            else:
+                for task_id in wanted:
+                    waiting[task_id] = (*waiting.get(task_id, (task_id,)), who.reference)
         if not others:
             return
         found = self.look_up(others)
@@ -143,11 +150,11 @@ class Inbox:
         """``who`` does not wait for these any more."""
         with self._mutex:
             for task_id in ids:
-                askers = self._waiting.get(task_id, [])
-                if who.reference in askers:
-                    askers.remove(who.reference)
-                if not askers:
-                    self._waiting.pop(task_id, None)
+                askers = self._waiting.pop(task_id, ())
+                left = tuple(asker for asker in askers if asker is not who.reference)
+                if len(left) > 1:
+                    self._waiting[task_id] = left
+                else:
                     self._foreign.discard(task_id)
 
     def look_up(self, ids: list[TaskId]) -> list[tuple[int, int] | None]:
@@ -216,15 +223,12 @@ class Inbox:
 
     def _empty(self, me: Participant) -> int:
         """Fetch all that is in the inbox; the wake word to sleep on, -1 when there may be more."""
-        connection = self.connection
-        with connection.turn:
-            out = connection.out
-            count = connection.run(connection.collect.inbox, me.index, _BATCH)
-            self._pace.came(count)
-            if not count:
-                return out[0]
-            places = [(out[2 * n], out[2 * n + 1]) for n in range(count)]
-        self._fetch(places)
+        exchange = self.connection.exchange
+        count, places = exchange.inbox(me.index, _BATCH)
+        self._pace.came(count)
+        if not count:
+            return places[0]
+        self._fetch([(places[n], places[n + 1]) for n in range(0, 2 * count, 2)])
         return -1
 
     def _look_at_others(self, me: Participant) -> bool:
@@ -276,57 +280,43 @@ class Inbox:
             raise
 
     def _fetch_batch(self, places: list[tuple[int, int]]) -> None:
-        connection, reader = self.connection, self.reader
-        ids, raws = [], []
-        for number, _ in places:
-            task_id, raw = reader.look(number)
-            ids.append(task_id)
-            raws.append(raw)
+        exchange, result, look = self.connection.exchange, self.reader.result, self.connection.exchange.look
+        found = [look(slot, word) for slot, word in places]
+        ids = [each[0] for each in found]
         with self._mutex:
             self._fresh.difference_update(ids)
-            asked = [self._is_asked(task_id) for task_id in ids]
+            asked = self._asked(ids)
         results = [
-            reader.result(task_id, *place, raw) if wanted else None
-            for task_id, place, raw, wanted in zip(ids, places, raws, asked, strict=True)
+            result(askers[0], each) if askers else None for askers, each in zip(asked, found, strict=True)
         ]
-        with connection.turn:
-            stage, out = connection.stage, connection.out
-            at = 0
-            for (number, word), wanted in zip(places, asked, strict=True):
-                stage[at] = number
-                stage[at + 1] = word
-                stage[at + 2] = wanted
-                at += 3
-            connection.run(connection.collect.settle, len(places))
-            settled = out[: len(places)].tolist()
+        codes = exchange.settle(found, results)
         with self._mutex:
-            for task_id, result, code in zip(ids, results, settled, strict=True):
-                if result is not None and code == OK:
-                    self._hand_out(task_id, result)
-                elif result is not None:
+            for task_id, outcome, code in zip(ids, results, codes, strict=True):
+                if outcome is not None and code == OK:
+                    self._hand_out(task_id, outcome)
+                elif outcome is not None:
                     self._foreign.add(task_id)  # it runs again, or is gone: look whenever something ends
             self._changed.notify_all()  # those who wait while another pulls
 
-    def _hand_out(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
+    def _hand_out(self, task_id: int, result: TaskResult[Any] | None) -> None:
         """Give a result to who asked for it; under `_changed`."""
         if self._foreign:
             self._foreign.discard(task_id)
-        for reference in self._waiting.get(task_id, ()):
+        known, *references = self._waiting.get(task_id, (task_id,))
+        for reference in references:
             asker = reference()
             if asker is not None:
-                asker._take_in(task_id, result)
+                asker._take_in(known, result)
         self._waiting.pop(task_id, None)
 
-    def _is_asked(self, task_id: int) -> bool:
-        """Whether anybody still waits for it; under `_changed`."""
-        askers = self._waiting.get(task_id)
-        if askers is None:
-            return False
-        for reference in askers:
-            if reference() is not None:
-                return True
-        del self._waiting[task_id]
-        return False
+    def _asked(self, ids: list[int]) -> list[_Askers | None]:
+        """Of each id, who still waits for it, if anybody; under `_changed`."""
+        asked = [self._waiting.get(task_id) for task_id in ids]
+        for n, askers in enumerate(asked):
+            if askers is not None and askers[1]() is None and not any(each() for each in askers[2:]):
+                asked[n] = None
+                del self._waiting[ids[n]]
+        return asked
 
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over; from a signal handler too."""

@@ -44,14 +44,14 @@ class WordGuard(Guard):
             seats_at: the word where the seats start.
         """
         super().__init__(name, lock, words, rebuild)
-        self._word = LockWord(words)
+        self.word: LockWord = LockWord(words)
         self._seats_at = seats_at
-        self._tries = _TRIES if can_spin() else 0
+        self.tries = _TRIES if can_spin() else 0
 
     def run(self, section: Callable[..., Any], *args: Any) -> Any:
         """As `Guard.run`."""
         lock = self._lock
-        word = self._word
+        word = self.word
         with lock.mutex:
             if lock.fd < 0 or lock.inside:
                 raise self._unusable(lock.fd)
@@ -93,8 +93,8 @@ class WordGuard(Guard):
 
     def _wait(self, me: int) -> None:
         """Take the word that somebody else has, or had."""
-        word = self._word
-        if self._seize(me, doubted=False) or word.spin(me, self._tries):
+        word = self.word
+        if self._seize(me, doubted=False) or word.spin(me, self.tries):
             return
         for _ in range(_YIELDS):
             os.sched_yield()
@@ -111,10 +111,10 @@ class WordGuard(Guard):
 
     def _seize(self, me: int, *, doubted: bool) -> bool:
         """Take the word over from who sat on our seat before, or from a dead owner."""
-        seen = self._word.look()
+        seen = self.word.look()
         owner = seen & LOCK_OWNER
         if owner and (owner == me or (doubted and self._is_dead(owner))):
-            return bool(self._word.swap(seen, me, LOCK_AWAITED))
+            return bool(self.word.swap(seen, me, LOCK_AWAITED))
         return False
 
     def _is_dead(self, owner: int) -> bool:
@@ -124,5 +124,5 @@ class WordGuard(Guard):
         return not self._lock.is_held(SEAT + owner - 1) and names_gone(self._words, at)
 
     def _holder(self) -> int:
-        owner = self._word.owner()
+        owner = self.word.owner()
         return self._pid(owner - 1) if 0 < owner <= SEATS else 0
