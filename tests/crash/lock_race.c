@@ -38,7 +38,7 @@ static uint64_t announce(void) {
 static void release(void) {
     uint64_t seen = word;
     while (!ipcq_swap(&word, seen, seen & ~(GENERATION - 1))) seen = word;
-    if (seen & AWAITED) ipcq_wake(&word);
+    if (seen & AWAITED) ipcq_wake(&word, 1);
 }
 
 static void *work(void *argument) {

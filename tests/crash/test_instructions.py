@@ -80,7 +80,7 @@ class Hands:
 
     def take(self) -> list[tuple[int, int]]:
         connection, out = self.connection, self.connection.out
-        count = connection.run(connection.deliver.take, self.worker, MANY, microseconds())
+        count = connection.run(connection.deliver.take, self.worker, MANY, 1, microseconds())
         return [(out[2 * n], out[2 * n + 1]) for n in range(count)]
 
     def end(self, slot: int, epoch: int) -> None:
