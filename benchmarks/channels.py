@@ -16,7 +16,6 @@ from tasks import a_queue
 __all__ = ["BATCH", "CHANNELS", "Channel", "Receive"]
 
 BATCH = 100  # messages in one call, where a call can have many
-_PREFETCH = 64
 _ROOM = 8 << 20  # bytes; about as many messages as a queue of ipcq holds
 
 Receive = Callable[[int], Iterable[Any]]
@@ -46,16 +45,13 @@ class Ipcq:
     @contextmanager
     def receiving(self) -> Iterator[Receive]:
         with self._queue, self._queue.register_worker("consumer") as lease:
-            stream = self._queue.poll(lease, prefetch=_PREFETCH)
+            stream = self._queue.poll(lease)
 
-            def receive(count: int) -> Iterator[Any]:
-                for task in stream:
-                    if task is not None:
-                        yield task.args
-                        lease.finish(task, None)
-                        count -= 1
-                        if not count:
-                            return
+            def receive(_: int) -> list[Any]:
+                tasks = stream.take_many(BATCH)
+                messages = [task.args for task in tasks]
+                lease.finish_many(tasks, [None] * len(tasks))
+                return messages
 
             yield receive
             stream.close()

@@ -47,6 +47,8 @@ cdef class Exchange:
     cdef int _read_places(self, uint64_t[::1] out, list places, uint64_t count) except -1
     @cython.locals(w=word_t[::1], m=uint64_t, word=uint64_t, parts=uint64_t, desc=uint64_t, same=bint)
     cpdef tuple read(self, uint64_t slot, uint64_t gen, uint64_t epoch)
+    @cython.locals(room=Py_ssize_t, at=Py_ssize_t)
+    cpdef list read_many(self, list places, uint64_t count)
     @cython.locals(kind=uint64_t)
     cdef object _payload(self, uint64_t desc, uint64_t inline, uint64_t most)
 

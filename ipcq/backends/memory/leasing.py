@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from time import time_ns
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,7 @@ from .reading import Reader
 __all__ = ["MemoryLease", "MemoryStream"]
 
 LONGEST_DELAY = 1e10  # seconds
+_TOGETHER = 64  # tasks that end in one hold of the lock
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
 
 
@@ -78,6 +79,44 @@ class MemoryLease:
         data = self.codecs.own.encode(value)
         if len(data) > COPY_LIMIT or not self._finish_small(task, data):
             self._end(task, ST_DONE, self.codecs.mark | KIND_VALUE, data, 0)
+
+    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
+        """RUNNING -> DONE for tasks that were run together, each with its value, many in one step.
+
+        Args:
+            tasks: as `MemoryStream.take_many` or `next` gave them.
+            values: as many.
+
+        Raises:
+            CodecError: a value cannot be encoded; all tasks are still RUNNING.
+            LeaseLost: at least one was not this worker's any more; the others are DONE.
+        """
+        data = [self.codecs.own.encode(value) for value in values]
+        if len(data) != len(tasks):
+            raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
+        lost: list[Task[Any]] = []
+        for start in range(0, len(tasks), _TOGETHER):
+            end = start + _TOGETHER
+            lost += self._finish_part(tasks[start:end], data[start:end])
+        if lost:
+            raise self._lost(lost[0])
+
+    def _finish_part(self, tasks: Sequence[Task[Any]], data: list[bytes]) -> list[Task[Any]]:
+        """`finish_many` in one hold of the lock; where a result is large, each in its own. Those lost."""
+        codes = [NEED_ARENA] * len(tasks)
+        if max(map(len, data)) <= COPY_LIMIT:
+            places = [self._place_of(task) for task in tasks]
+            codes = self._exchange.finish_many(places, self.me.index, self._kind, data, microseconds())
+        lost = []
+        for task, result, code in zip(tasks, data, codes, strict=True):
+            if code == LOST:
+                lost.append(task)
+            elif code != OK:
+                try:
+                    self._end(task, ST_DONE, self._kind, result, 0)
+                except LeaseLost:
+                    lost.append(task)
+        return lost
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -122,7 +161,7 @@ class MemoryLease:
 
     def _finish_small(self, task: Task[Any], data: bytes) -> bool:
         """The common case in one hold of the lock, with the start of the task held next, if any."""
-        place = task.held if type(task) is HeldTask and not self.me.closed else self._lease_of(task)
+        place = self._place_of(task)
         stream = self.stream
         following = stream.next_held() if stream is not None and stream.held else None
         code, started = self._exchange.finish(
@@ -136,6 +175,12 @@ class MemoryLease:
         if code == LOST:
             raise self._lost(task)
         return code in (OK, STARTED)
+
+    def _place_of(self, task: Task[Any]) -> tuple[Any, ...]:
+        """Slot, generation and epoch of a task of ours, and more behind them."""
+        if type(task) is HeldTask and not self.me.closed:
+            return task.held
+        return self._lease_of(task)
 
     def _lost(self, task: Task[Any]) -> LeaseLost:
         return LeaseLost(
@@ -315,10 +360,26 @@ class MemoryStream:
                     task = self._start(*self.held.popleft())
             except IndexError:  # none, or another thread that shares this stream has it
                 if not started:
-                    return self._take()
+                    taken = self._take(self._prefetch, 1)
+                    return taken[0] if taken else None
                 continue
             if task is not None:
                 return task
+
+    def take_many(self, most: int) -> list[Task[Any]]:
+        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
+
+        Returns:
+            Those that are there, in their order; none where `next` would give None, or has ended. Should this
+            process die, each of them has died once more.
+        """
+        if most < 1:
+            raise ValueError(f"most must be 1 or more, not {most!r}")
+        if self._kept or self.ahead or self.held or self._closed:
+            task = next(self, None)
+            return [] if task is None else [task]
+        most = min(most, MOST_TAKEN)
+        return self._take(most, most)
 
     def __aiter__(self) -> MemoryStream:
         return self
@@ -383,34 +444,35 @@ class MemoryStream:
         code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
         return self._read(connection.exchange.read(slot, gen, epoch)) if code == OK else None
 
-    def _take(self) -> Task[Any] | None:
+    def _take(self, most: int, running: int) -> list[Task[Any]]:
         """Take what is ready; else wait for it, half a second at the most."""
         until = time.monotonic() + TICK
         while True:
-            task, seen, due = self._take_once()
-            if task is not None:
-                return task
+            tasks, seen, due = self._take_once(most, running)
+            if tasks:
+                return tasks
             left = until - time.monotonic()
             if left <= 0 or self._woken:
                 self._woken = False
                 housekeep(self._connection)
-                return None
+                return []
             if due:
                 left = min(left, max(0.0, (due - microseconds()) / 1e6))
             if seen >= 0:
                 self._lease.me.sleep(seen, left)
 
-    def _take_once(self) -> tuple[Task[Any] | None, int, int]:
-        """A task; or None, the wake word to sleep on (-1: look again at once), and when to look again."""
+    def _take_once(self, most: int, running: int) -> tuple[list[Task[Any]], int, int]:
+        """Tasks; or none, the wake word to sleep on (-1: look again at once), and when to look again."""
         exchange, me = self._connection.exchange, self._lease.me
-        count, places = exchange.take(me.index, me.generation, self._prefetch, 1, microseconds())
+        count, places = exchange.take(me.index, me.generation, most, running, microseconds())
         if not count:
-            return None, places[0], places[1]
+            return [], places[0], places[1]
         if count == NOBODY:
             raise me.gone()
-        for at in range(3, 3 * count, 3):
+        for at in range(3 * running, 3 * count, 3):
             self.held.append((places[at], places[at + 1], places[at + 2]))
-        return self._read(exchange.read(places[0], places[1], places[2])), -1, 0
+        tasks = [self._read(held) for held in exchange.read_many(places, min(running, count))]
+        return [task for task in tasks if task is not None], -1, 0
 
     def _read(self, held: Held | None) -> Task[Any] | None:
         """The task that was handed to us; None if it was taken away before it was read."""

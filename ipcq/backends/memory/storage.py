@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
@@ -112,7 +111,6 @@ class MemoryStorage:
         self._leases: weakref.WeakSet[MemoryLease] = weakref.WeakSet()
         self._closed = False
         connection = self._connection = Connection(queue, wishes, create=create, base=base)
-        self._pid = os.getpid()
         try:
             self._codecs = Codecs(own or codec_named(connection.settings.codec))
             self._reader = Reader(connection, queue, self._codecs)
@@ -152,7 +150,7 @@ class MemoryStorage:
         """The connection; made anew in a forked child, which has none of its parent's locks."""
         if self._closed:
             raise QueueClosed(f"queue {self._queue!r}: this handle was closed; open it again")
-        if self._pid != os.getpid():
+        if self._connection.lock.fd < 0:  # forked: see `lockfile`
             self._open(self._queue, self._own, Wishes(), False, self._base)
         return self._connection
 
@@ -174,7 +172,7 @@ class MemoryStorage:
             return
         self._connection.ensure_outside()
         self._closed = True
-        if self._pid != os.getpid():
+        if self._connection.lock.fd < 0:
             return  # a forked child has nothing to give back
         with self._mutex, self._connection.turn:  # no other thread takes anything in between
             try:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ipcq import ErrorInfo, Filter, Status, Task, TaskId, TaskResult
 
 if TYPE_CHECKING:
-    from ipcq import MemoryStorage, TaskStream, WorkerLease
+    from ipcq import MemoryStorage
+    from ipcq.backends.memory.leasing import MemoryLease, MemoryStream
 
 PATIENCE = 10.0  # seconds; only a test that fails waits so long
 
@@ -23,7 +24,7 @@ BOOM = ErrorInfo("ValueError", "boom", "Traceback: boom")
 class Hands:
     """A registered worker and its stream."""
 
-    def __init__(self, lease: WorkerLease, stream: TaskStream) -> None:
+    def __init__(self, lease: MemoryLease, stream: MemoryStream) -> None:
         self.lease = lease
         self.stream = stream
 

@@ -248,16 +248,16 @@ def test_async_polling_that_is_cancelled(queue: MemoryStorage) -> None:
     """A task that comes when nobody awaits it any more is handed out next, or given back at the end."""
     entered, go_on = threading.Event(), threading.Event()
 
-    def held_up(task: Task[Any] | None) -> Task[Any] | None:
+    def held_up(tasks: list[Task[Any]]) -> list[Task[Any]]:
         entered.set()
         go_on.wait(10)
-        return task
+        return tasks
 
     async def main() -> list[Any]:
         with queue.register_worker("w") as lease:
             stream = queue.poll(lease)
             taking = stream._take
-            stream._take = lambda: held_up(taking())  # type: ignore[method-assign]
+            stream._take = lambda *most: held_up(taking(*most))  # type: ignore[method-assign]
             for _ in range(2):
                 entered.clear()
                 go_on.clear()
