@@ -17,6 +17,7 @@ import pytest
 
 from ipcq import MemoryStorage
 from ipcq.backends.memory.connection import microseconds
+from ipcq.backends.memory.exchange import Staged
 from ipcq.backends.memory.layout import (
     L_DEATHS_SHIFT,
     L_KEEP,
@@ -50,13 +51,15 @@ class Hands:
     def __init__(self, storage: MemoryStorage, name: str) -> None:
         self.connection = storage._attached()
         self.client = storage._me().index
-        self.worker = storage.register_worker(name).me.index
+        me = storage.register_worker(name).me
+        self.worker, self.generation = me.index, me.generation
         self.chance = random.Random(name)
 
     def work(self) -> None:
         """For ever."""
         connection = self.connection
         while True:
+            self.exchange()
             self.push()
             for slot, epoch in self.take():
                 self.end(slot, epoch)
@@ -65,6 +68,25 @@ class Hands:
             connection.run(connection.deliver.unhoard, microseconds())
             if self.chance.random() < 0.1:
                 connection.run(connection.collect.vacuum, 0, microseconds(), True, True)
+
+    def exchange(self) -> None:
+        """The steps that take the lock themselves."""
+        connection, exchange = self.connection, self.connection.exchange
+        words = (0, 2 | 2 << L_DEATHS_SHIFT | L_KEEP, 0, 0)
+        size = self.chance.choice(SIZES)
+        tasks: list[Staged] = [(self.chance.getrandbits(128), bytes(size), words) for _ in range(MANY)]
+        while exchange.push(tasks, self.client, microseconds())[1] == NEED_SLOTS:
+            connection.grow_slots()
+        count, places = exchange.take(self.worker, self.generation, MANY, MANY // 2, microseconds())
+        leases = [tuple(places[at : at + 3]) for at in range(0, 3 * count, 3)]
+        running, held = leases[: MANY // 2], leases[MANY // 2 :]
+        exchange.finish_many(running[1:], self.worker, 1, [bytes(size)] * len(running[1:]), microseconds())
+        for lease, following in zip(running[:1] + held, [*held, None], strict=False):
+            exchange.finish(lease, self.worker, 1, bytes(size), following, microseconds())
+        count, found = exchange.inbox(self.client, MANY)
+        if count:
+            looked = [exchange.look(found[at], found[at + 1]) for at in range(0, 2 * count, 2)]
+            exchange.settle(looked, [None if n % 4 else n for n in range(count)])
 
     def push(self) -> None:
         connection, stage = self.connection, self.connection.stage

@@ -270,7 +270,7 @@ class Exchange:
         index: int,
         kind: int,
         data: bytes,
-        following: tuple[int, int, int] | None,
+        following: tuple[Any, ...] | None,
         now: int,
     ) -> tuple[int, Held | None]:
         """RUNNING -> DONE for the task at a place; then start the one that follows.
