@@ -85,7 +85,9 @@ if sys.platform == "win32":  # here, because every way in leads through here
     raise UnsupportedPlatform("ipcq needs Linux or macOS; on Windows, run it inside WSL 2")
 
 if TYPE_CHECKING:
+    from .backends.custom import CustomBackend
     from .backends.memory import MemoryStorage
+    from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
@@ -130,6 +132,10 @@ __all__ = [
     "WorkerLease",
     "WorkerExit",
     "MemoryStorage",
+    "CustomBackend",
+    "TaskStore",
+    "Record",
+    "Write",
     # what can be seen of it
     "ListQueues",
     "ListTasks",
@@ -203,6 +209,10 @@ _LAZY = {
     "RawCodec": ".codecs",
     "get_codec": ".codecs",
     "MemoryStorage": ".backends.memory",
+    "CustomBackend": ".backends.custom",
+    "TaskStore": ".backends.store",
+    "Record": ".backends.store",
+    "Write": ".backends.store",
     "Worker": ".worker",
     "WorkerContext": ".worker",
     "Router": ".worker",

@@ -72,6 +72,17 @@ def test_source_metrics(sources: Path, private_directory: Path) -> None:
     assert list(private_directory.iterdir()) == []
 
 
+def test_custom_dict() -> None:
+    """It prints the results that two workers found over the dict of a manager's process."""
+    assert _run("custom_dict") == "[1, 2, 6, 24, 120]\n5 tasks are DONE\n"
+
+
+def test_custom_sqlite(tmp_path: Path) -> None:
+    """It prints the results that two workers found, also where the file is there from an earlier run."""
+    for _ in range(2):
+        assert _run("custom_sqlite", str(tmp_path / "queue.db")) == "[1, 2, 6, 24, 120]\n"
+
+
 def test_figures_are_counted_as_they_are_named(sources: Path) -> None:
     """Lines with code, with a comment alone and with neither add up; each function has its own paths."""
     figures = measure(str(sources / "good.py"))

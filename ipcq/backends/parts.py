@@ -1,0 +1,134 @@
+"""The parts that a push may have, checked: the same bounds whatever the backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..codecs import MsgpackCodec
+from ..errors import CodecError
+from ..task import TaskId
+
+__all__ = [
+    "DEFAULTS",
+    "HIGHEST_PRIORITY",
+    "LARGEST_METADATA",
+    "LOWEST_PRIORITY",
+    "MAX_ATTEMPTS",
+    "MAX_DEATHS",
+]
+__all__ += ["Parts", "Terms", "chunks", "microseconds", "moment", "read_parts"]
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -7, 8
+MAX_ATTEMPTS = 16_383
+MAX_DEATHS = 255
+LARGEST_METADATA = 1 << 20  # bytes of msgpack
+
+_PLAIN = MsgpackCodec()
+
+
+def microseconds() -> int:
+    """This moment, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Terms(NamedTuple):
+    """How long a push may wait: until this moment of `time.monotonic`; None for ever, 0.0 not at all."""
+
+    until: float | None
+
+    @classmethod
+    def of(cls, timeout: float | None, block: bool) -> Terms:
+        """From the arguments of a push."""
+        if not block:
+            return cls(0.0)
+        return cls(None if timeout is None else time.monotonic() + timeout)
+
+
+class Parts(NamedTuple):
+    """What a push says of its task besides the arguments; moments and durations in microseconds.
+
+    Attributes:
+        id: None for a new one.
+        timeout: 0 for none.
+    """
+
+    id: TaskId | None
+    run_at: int
+    priority: int
+    max_attempts: int
+    max_deaths: int
+    timeout: int
+    keep: bool
+    metadata: Mapping[str, Any]
+
+
+def read_parts(
+    *,
+    id: TaskId | str | None = None,
+    priority: int = 0,
+    run_at: float = 0.0,
+    max_attempts: int = 1,
+    max_deaths: int = 2,
+    metadata: Any = None,
+    keep_result: bool = True,
+    run_timeout: float | None = None,
+) -> Parts:
+    """Check the parts that a push was given.
+
+    Raises:
+        ValueError: one is out of bounds.
+        CodecError: the metadata is no plain mapping.
+    """
+    _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
+    _check("max_deaths", max_deaths, 0, MAX_DEATHS)
+    _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+    if run_timeout is not None and not 0 < run_timeout < 1e9:
+        raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
+    return Parts(
+        TaskId.parse(id) if id is not None else None,
+        moment(run_at),
+        priority,
+        max_attempts,
+        max_deaths,
+        round(run_timeout * 1e6) if run_timeout else 0,
+        bool(keep_result),
+        _plain(metadata) if metadata else {},
+    )
+
+
+def moment(run_at: float) -> int:
+    """Unix seconds as microseconds, to the millisecond; 0 for at once."""
+    if not 0 <= run_at < 1e11:
+        raise ValueError(f"run_at must be Unix seconds, or 0 for at once; not {run_at!r}")
+    return round(run_at * 1000) * 1000
+
+
+def _check(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, not {value!r}")
+
+
+def _plain(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As it will arrive: tuples are lists then."""
+    data = _PLAIN.encode(dict(metadata))
+    if len(data) > LARGEST_METADATA:
+        raise CodecError(f"metadata of {len(data)} bytes is over the limit of {LARGEST_METADATA}")
+    found: Mapping[str, Any] = _PLAIN.decode(data)
+    return found
+
+
+DEFAULTS = read_parts()
+
+
+def chunks(source: Iterable[Any], size: int) -> Iterable[list[Any]]:
+    """Lists of up to ``size`` items."""
+    batch: list[Any] = []
+    for item in source:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

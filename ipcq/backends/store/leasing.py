@@ -1,0 +1,248 @@
+"""A worker's place in the queue: ends tasks, gives them back, leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from secrets import randbits
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
+from ...result import ErrorInfo
+from ...status import Status
+from ...task import Task, TaskId
+from ..parts import microseconds
+from .contract import Write
+from .desk import Desk, Held, ended_figures
+from .keys import payload_key, result_key, worker_key
+from .members import beaten, dump_worker, own_worker
+from .moves import fail, finish, give_back
+from .record import Body, Owner, TaskRecord
+from .recovery import Recovery
+from .view import Change, Patience
+
+if TYPE_CHECKING:
+    from .streaming import StoreStream
+
+__all__ = ["StoreLease"]
+
+LONGEST_DELAY = 1e10  # seconds
+_LONGEST_ID = 128  # bytes
+_PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
+_BEAT = 2.0  # seconds between two writes that it lives, at the most: each one is read by everybody
+
+
+class StoreLease:
+    """A registered worker. Fulfils `WorkerLease`.
+
+    Attributes:
+        owner: what the records of its tasks say.
+        stream: the last one that was made of it.
+    """
+
+    def __init__(self, desk: Desk, recovery: Recovery, worker_id: str, layers: Iterable[str]) -> None:
+        if not 0 < len(worker_id.encode()) <= _LONGEST_ID or "\0" in worker_id:
+            raise ValueError(f"a worker's id is 1 to {_LONGEST_ID} bytes of text, not {worker_id!r}")
+        self.desk = desk
+        self.worker_id = worker_id
+        self.stream: StoreStream | None = None
+        self.closed = False
+        self._recovery = recovery
+        self._held: dict[int, Held] = {}
+        self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds())
+        self._key = worker_key(desk.queue, worker_id)
+        self._beat_every = min(_BEAT, desk.settings.dead_after / 4)
+        self._beat = time.monotonic()
+        self.owner = Owner(worker_id, self._worker.number, self._worker.identity.pid)
+        self._enter()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"number {self.owner.number}, {len(self._held)} tasks"
+        return f"<StoreLease of {self.worker_id!r} in {self.desk.queue!r} [{state}]>"
+
+    def _enter(self) -> None:
+        """Store who we are; the id is free, or its holder is dead and gives way at once."""
+        view, patience = self.desk.view, Patience()
+        while not view.commit([Change(Write(self._key, 0, dump_worker(self._worker)))]):
+            view.refresh()
+            with view.mutex:
+                holders = [w for _, w in self.desk.index.workers.values() if w.id == self.worker_id]
+            for holder in holders:
+                if not self._recovery.is_dead(holder.number):
+                    raise WorkerExists(
+                        f"queue {self.desk.queue!r} has a live worker {self.worker_id!r}; choose another"
+                        " name, or None for a unique one"
+                    )
+                self._recovery.takeover(holder)
+            patience.lost(f"worker {self.worker_id!r}")
+
+    # --- living -----------------------------------------------------------------------------------
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether another process asked this worker to stop."""
+        view = self.desk.view
+        with view.mutex:
+            found = self.desk.index.workers.get(self.owner.number)
+        return found is not None and found[1].stop
+
+    def heartbeat(self) -> None:
+        """Tell people that the worker moves, and do its share of the queue's housekeeping."""
+        self._recovery.tick()
+        now = time.monotonic()
+        if now - self._beat < self._beat_every or self.closed:
+            return
+        self._beat = now
+        with self.desk.view.mutex:
+            found = self.desk.index.workers.get(self.owner.number)
+        if found is not None:  # else it was taken for dead: whoever takes tasks in its name is told
+            value = dump_worker(beaten(found[1], microseconds()))
+            self.desk.view.commit([Change(Write(self._key, found[0], value))])
+
+    def check(self) -> None:
+        """Raise `QueueClosed` if the place is not ours any more; with the view's mutex."""
+        if self.closed or self.owner.number not in self.desk.index.workers:
+            raise QueueClosed(
+                f"queue {self.desk.queue!r}: this worker was closed, or taken for dead; register again"
+            )
+
+    def close(self) -> None:
+        """Give everything back and leave the queue's list of workers."""
+        if self.closed:
+            return
+        self.closed = True
+        self._held.clear()
+        self._recovery.leave(self._worker)
+
+    def __enter__(self) -> StoreLease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- what it has ------------------------------------------------------------------------------
+
+    def hold(self, held: Held) -> None:
+        """Note a task that is ours now, or how it is now."""
+        self._held[held.task.id] = held
+
+    def held(self, task_id: int) -> Held | None:
+        """The record of a task that is ours, as we know it."""
+        return self._held.get(task_id)
+
+    def look(self, task_id: int, epoch: int) -> Held | None:
+        """The record of a task as it is now; None where that lease is void."""
+        held = self.desk.load(TaskId(task_id))
+        if held is None or held.task.owner != self.owner or held.task.epoch != epoch:
+            self._held.pop(task_id, None)
+            return None
+        self.hold(held)
+        return held
+
+    def drop(self, task_id: int) -> None:
+        """Note that a task is not ours any more."""
+        self._held.pop(task_id, None)
+
+    def finish(self, task: Task[Any], value: Any) -> None:
+        """RUNNING -> DONE with this value."""
+        codec = self.desk.codecs.own
+        data = bytes(codec.encode(value))
+        body = Body.of(data)
+
+        def done(held: Held) -> list[Change]:
+            after = finish(held.task, body, codec.name, microseconds())
+            return self._done(held, after, data)
+
+        until = time.monotonic() + _PATIENCE
+        try:
+            self._end(task, done, until)
+        except QueueFull as full:
+            error = _no_room(len(data), full)
+            self._end(task, lambda held: self._failed(held, error), until)
+
+    def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
+        desk = self.desk
+        if not after.keep:
+            with desk.view.mutex:
+                return [*desk.drop(held.task, held.version), desk.count(ended_figures([after]))]
+        changes = [desk.put(after, held.version)]
+        if after.payload is None and held.task.payload is not None:
+            changes += desk.drop_bytes(payload_key(desk.queue, after.id))
+        if after.result is not None and after.result.data is None:
+            changes.append(desk.put_bytes(result_key(desk.queue, after.id), data))
+        return changes
+
+    def fail(
+        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+    ) -> Status:
+        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        if not retry_in < LONGEST_DELAY:
+            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
+        delay = max(0, round(retry_in * 1e6))
+        after = self._end(task, lambda held: self._failed(held, error, delay, final=final), 0.0)
+        return after.status
+
+    def _failed(self, held: Held, error: ErrorInfo, delay: int = 0, *, final: bool = True) -> list[Change]:
+        now = microseconds()
+        return [self.desk.put(fail(held.task, error, now + delay, now, final=final), held.version)]
+
+    def give_back(self, task: Task[Any]) -> bool:
+        """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
+        lease = task.lease
+        if lease is None or lease.owner != self.owner.number:
+            return False
+        return self.give_back_id(task.id, lease.epoch)
+
+    def give_back_id(self, task_id: int, epoch: int) -> bool:
+        """The same, by id and epoch."""
+        patience = Patience()
+        held = self._held.get(task_id)
+        while held is not None and held.task.epoch == epoch:
+            if self.desk.view.commit([self.desk.put(give_back(held.task), held.version)]):
+                self.drop(task_id)
+                return True
+            patience.lost(f"task {held.task.id}")
+            held = self.look(task_id, epoch)
+        return False
+
+    def _end(self, task: Task[Any], ended: Callable[[Held], list[Change]], until: float) -> TaskRecord:
+        """End a run, waiting until then for room where there is none; the record as it is stored."""
+        patience, epoch = Patience(), self._epoch_of(task)
+        held = self._held.get(task.id) or self.look(task.id, epoch)
+        while held is not None and held.task.epoch == epoch and held.task.status is Status.RUNNING:
+            changes = ended(held)
+            if self._commit(changes, until):
+                self.drop(task.id)
+                return changes[0].task or held.task
+            patience.lost(f"task {task.id}")
+            self.desk.view.refresh()
+            held = self.look(task.id, epoch)
+        raise LeaseLost(
+            f"task {task.id} was cancelled, or taken from worker {self.worker_id!r}; nothing was stored"
+        )
+
+    def _epoch_of(self, task: Task[Any]) -> int:
+        lease = task.lease
+        if lease is None or lease.owner != self.owner.number or self.closed:
+            raise LeaseLost(f"task {task.id} is not held by worker {self.worker_id!r}")
+        return lease.epoch
+
+    def _commit(self, changes: list[Change], until: float) -> bool:
+        while True:
+            try:
+                return self.desk.view.commit(changes) is not None
+            except QueueFull:
+                if time.monotonic() >= until:
+                    raise
+                if not self.desk.give_way():
+                    time.sleep(0.1)
+
+
+def _no_room(size: int, error: QueueFull) -> ErrorInfo:
+    return ErrorInfo(
+        "NoRoom",
+        f"the result of {size} bytes found no place in the queue ({error}); return less, or make room",
+    )

@@ -1,0 +1,150 @@
+"""Every move of a task as a function from record to record, by the one table in `ipcq.status`.
+
+A move that the table does not have raises `IllegalTransition`. None of these asks who may do it, or the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ...backend import WorkerExit
+from ...result import ErrorInfo
+from ...status import Status, check_transition
+from ..deaths import worker_died
+from .record import Body, Owner, TaskRecord
+
+__all__ = [
+    "cancel",
+    "fail",
+    "finish",
+    "give_back",
+    "mark_fetched",
+    "reclaim",
+    "reschedule",
+    "resume",
+    "start",
+    "take",
+]
+
+CANCELLED = ErrorInfo("Cancelled", "the task was cancelled before it was run")
+CUT_SHORT = ErrorInfo("Cancelled", "the task was cancelled while it was run")
+_FREE: dict[str, Any] = {"owner": None, "locked": 0}
+
+
+def _move(task: TaskRecord, target: Status, **changes: Any) -> TaskRecord:
+    check_transition(task.status, target)
+    return replace(task, status=target, **changes)
+
+
+# --- by workers -----------------------------------------------------------------------------------
+
+
+def take(task: TaskRecord, owner: Owner, seq: int, now: int, *, start: bool) -> TaskRecord:
+    """PENDING, FAILED -> RUNNING, or QUEUED without ``start``; under a new lease.
+
+    Args:
+        seq: its place in the order, should it come back.
+    """
+    status = Status.RUNNING if start else Status.QUEUED
+    due = max(task.run_at, task.created)
+    return _move(
+        task, status, owner=owner, epoch=task.epoch + 1, locked=now, started=now if start else task.started,
+        due=due, seq=seq, delayed=False, error=None,
+    )  # fmt: skip
+
+
+def start(task: TaskRecord, now: int) -> TaskRecord:
+    """QUEUED -> RUNNING."""
+    return _move(task, Status.RUNNING, started=now)
+
+
+def finish(task: TaskRecord, result: Body, codec: str, now: int) -> TaskRecord:
+    """RUNNING -> DONE; a large payload is needed no more."""
+    payload = task.payload if task.payload is not None and task.payload.data is not None else None
+    return _ended(task, Status.DONE, now, attempts=task.attempts + 1, result=result, result_codec=codec,
+                  payload=payload)  # fmt: skip
+
+
+def fail(task: TaskRecord, error: ErrorInfo, run_at: int, now: int, *, final: bool) -> TaskRecord:
+    """RUNNING -> FAILED, due again at ``run_at``; KILLED if ``final`` or with no attempt left."""
+    attempts = task.attempts + 1
+    if final or attempts >= task.max_attempts:
+        return _ended(task, Status.KILLED, now, attempts=attempts, error=error)
+    return _move(
+        task,
+        Status.FAILED,
+        attempts=attempts,
+        error=error,
+        run_at=run_at,
+        delayed=run_at > now,
+        seq=0,
+        **_FREE,
+    )
+
+
+def give_back(task: TaskRecord) -> TaskRecord:
+    """QUEUED, RUNNING -> PENDING at its old place, nothing charged."""
+    return _move(task, Status.PENDING, **_FREE)
+
+
+def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> TaskRecord:
+    """QUEUED, RUNNING -> PENDING, since its worker died; KILLED where that was one death too many.
+
+    Args:
+        end: how it ended; None where nobody saw it.
+        rss: what that worker last told of its resident memory, in bytes.
+    """
+    if task.status is not Status.RUNNING:
+        return give_back(task)
+    deaths = task.deaths + 1
+    if deaths <= task.max_deaths:
+        return replace(give_back(task), deaths=deaths)
+    owner = task.owner or Owner("", 0, 0)
+    error = worker_died(
+        pid=owner.pid,
+        worker=owner.worker,
+        exitcode=end.exitcode if end else None,
+        rss=end.rss if end and end.rss else rss,
+        out_of_memory=bool(end and end.out_of_memory),
+        deaths=deaths,
+    )
+    return _ended(task, Status.KILLED, now, deaths=deaths, error=error)
+
+
+# --- from outside ---------------------------------------------------------------------------------
+
+
+def cancel(task: TaskRecord, now: int) -> TaskRecord:
+    """Not finished -> KILLED."""
+    error = CUT_SHORT if task.status is Status.RUNNING else CANCELLED
+    return _ended(task, Status.KILLED, now, error=error)
+
+
+def reschedule(task: TaskRecord, run_at: int, now: int) -> TaskRecord:
+    """Any but DONE -> PENDING, due at ``run_at``, behind the others; whoever had it has it no more."""
+    return _move(
+        task, Status.PENDING, run_at=run_at, delayed=run_at > now, seq=0, error=None, done=0, done_seq=0,
+        fetched=False, **_FREE,
+    )  # fmt: skip
+
+
+def resume(task: TaskRecord, now: int, *, reset: bool) -> TaskRecord:
+    """Any but DONE -> PENDING and due; with one attempt and one death left, or all of them with ``reset``."""
+    after = reschedule(task, now, now)
+    if reset:
+        return replace(after, attempts=0, deaths=0)
+    return replace(
+        after,
+        max_attempts=max(task.max_attempts, task.attempts + 1),
+        max_deaths=max(task.max_deaths, task.deaths),
+    )
+
+
+def mark_fetched(task: TaskRecord, version: int) -> TaskRecord:
+    """Finished, and somebody has its result; it ended by the write with ``version`` if that is not noted."""
+    return replace(task, fetched=True, done_seq=task.done_seq or version)
+
+
+def _ended(task: TaskRecord, status: Status, now: int, **changes: Any) -> TaskRecord:
+    return _move(task, status, done=now, done_seq=0, **_FREE, **changes)

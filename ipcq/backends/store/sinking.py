@@ -1,0 +1,69 @@
+"""Where tasks go in: `TaskSink` on a store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ...task import Task, TaskId
+from ..parts import DEFAULTS, Parts, Terms, read_parts
+from ..streams import push_stream
+from .handle import Handle
+
+__all__ = ["Sinking"]
+
+
+class Sinking(Handle):
+    """Fulfils `TaskSink`."""
+
+    def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
+        """Store one task and return its id."""
+        pusher = self._use().pusher
+        staged = pusher.stage(args, read_parts(**parts) if parts else DEFAULTS, TaskId.new())
+        pusher.push((staged,), Terms.of(timeout, block))
+        return staged.id
+
+    def push_bulk(
+        self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
+    ) -> list[TaskId]:
+        """Encode all first (if one fails, none is pushed), then store them in order."""
+        pusher, read = self._use().pusher, _once(parts)
+        many = list(iterable)
+        ids = TaskId.many(len(many))
+        staged = [pusher.stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
+        pusher.push(staged, Terms.of(timeout, block))
+        return ids
+
+    def push_stream(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch: int = 64,
+        timeout: float | None = None,
+        block: bool = True,
+        **parts: Any,
+    ) -> Any:
+        """Store what ``source`` yields, ``batch`` tasks at a time, in bounded memory."""
+        self._use()
+        return push_stream(partial(self.push_bulk, timeout=timeout, block=block, **parts), source, batch)
+
+    def push_task(self, task: Task[Any], *, timeout: float | None = None, block: bool = True) -> TaskId:
+        """Store one task with its own parts; only a PENDING task without attempts is accepted."""
+        return self.push_all((task,), timeout=timeout, block=block)[0]
+
+    def push_all(
+        self, tasks: Iterable[Task[Any]], *, timeout: float | None = None, block: bool = True
+    ) -> list[TaskId]:
+        """Store many tasks with their own parts, in order; all are encoded first."""
+        pusher = self._use().pusher
+        staged = [pusher.stage_task(task) for task in tasks]
+        pusher.push(staged, Terms.of(timeout, block))
+        return [each.id for each in staged]
+
+
+def _once(parts: Mapping[str, Any]) -> Parts:
+    """The parts of a bulk, which are the same for all its tasks: an id cannot be."""
+    if "id" in parts:
+        raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
+    return read_parts(**parts) if parts else DEFAULTS

@@ -1,0 +1,238 @@
+"""Tasks for one worker, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ...errors import CodecError, QueueFull
+from ...result import ErrorInfo
+from ...status import Status
+from ...task import Task, TaskId
+from ..parts import microseconds
+from .desk import Desk, Held
+from .leasing import StoreLease
+from .moves import give_back, start, take
+from .record import TaskRecord
+from .recovery import TICK, Recovery
+from .view import Change, Patience
+
+__all__ = ["StoreStream"]
+
+log = logging.getLogger("ipcq.store")
+
+MOST_TAKEN = 64  # tasks in one hand-out
+LONGEST = 1 << 62
+_PAUSE = 0.1  # seconds before another try to take a task where the store has no room to note that
+_HOARD = 50_000  # microseconds after which a QUEUED task is anybody's who has nothing to do
+
+
+class _Ahead(NamedTuple):
+    """A task that is QUEUED for us, by its lease."""
+
+    id: int
+    epoch: int
+
+
+class StoreStream:
+    """Fulfils `TaskStream`."""
+
+    def __init__(self, lease: StoreLease, recovery: Recovery, prefetch: int, *, owned: bool) -> None:
+        """
+        Args:
+            owned: whether the lease was made for this stream and ends with it.
+        """
+        self._lease = lease
+        self._desk: Desk = lease.desk
+        self._recovery = recovery
+        self._prefetch = min(prefetch, MOST_TAKEN)
+        self._owned = owned
+        self._ahead: deque[_Ahead] = deque()
+        self._kept: deque[Task[Any]] = deque()
+        self._woken = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._ahead)} held"
+        return f"<StoreStream of {self._lease.worker_id!r} [{state}]>"
+
+    def __iter__(self) -> Iterator[Task[Any] | None]:
+        return self
+
+    def __next__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopIteration
+        if self._kept:
+            return self._kept.popleft()
+        while True:
+            try:
+                ahead = self._ahead.popleft()
+            except IndexError:  # none, or another thread that shares this stream has it
+                return self._take()
+            task = self._start(ahead)
+            if task is not None:
+                return task
+
+    def __aiter__(self) -> StoreStream:
+        return self
+
+    async def __anext__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopAsyncIteration
+        if not self._kept:
+            await asyncio.to_thread(self._keep_next)
+        return self._kept.popleft() if self._kept else None
+
+    def _keep_next(self) -> None:
+        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
+        task = next(self, None)
+        if task is not None:
+            self._kept.append(task)
+            if self._closed:
+                self._return_kept()
+
+    def _return_kept(self) -> None:
+        while self._kept:
+            self._lease.give_back(self._kept.pop())
+
+    def wake(self) -> None:
+        """Make a `next` that waits return None; from another thread or a signal handler."""
+        self._woken = True
+
+    def close(self) -> None:
+        """Give back what was handed out ahead and not started, and end the stream."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._lease.closed:
+            self._return_kept()
+            while self._ahead:
+                ahead = self._ahead.pop()
+                self._lease.give_back_id(ahead.id, ahead.epoch)
+        if self._owned:
+            self._lease.close()
+
+    # --- taking -----------------------------------------------------------------------------------
+
+    def _start(self, ahead: _Ahead) -> Task[Any] | None:
+        """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
+        lease, patience = self._lease, Patience()
+        held = lease.held(ahead.id)
+        while held is not None and held.task.epoch == ahead.epoch and held.task.status is Status.QUEUED:
+            after = start(held.task, microseconds())
+            versions = self._desk.view.commit([self._desk.put(after, held.version)])
+            if versions is not None:
+                lease.hold(Held(versions[0], after))
+                return self._read(after)
+            patience.lost(f"task {after.id}")
+            held = lease.look(ahead.id, ahead.epoch)
+        return None
+
+    def _take(self) -> Task[Any] | None:
+        """Take what is ready; else wait for it, half a second at the most."""
+        until, fruitless, patience = time.monotonic() + TICK, 0, Patience()
+        while True:
+            seen, ids = self._look()
+            if ids:
+                task = self._claim(ids)
+                if task is not None:
+                    return task
+                patience.lost("the first of the queue")
+            left = until - time.monotonic()
+            if left <= 0 or self._woken:
+                self._woken = False
+                self._recovery.tick()
+                return None
+            if not ids:
+                self._desk.view.sleep(seen, min(left, self._until_due()), fruitless)
+                fruitless += 1
+
+    def _look(self) -> tuple[int, list[int]]:
+        """The version up to which all is known, and the ids of what is to be taken."""
+        desk = self._desk
+        desk.view.refresh()
+        with desk.view.mutex:
+            self._lease.check()
+            desk.index.promote(microseconds(), desk.view.seen)
+            ids = desk.index.ready.peek(self._prefetch)
+            seen = desk.view.seen
+        if not ids and self._unhoard():
+            return self._look()
+        return seen, ids
+
+    def _claim(self, ids: Sequence[int]) -> Task[Any] | None:
+        """The first RUNNING, the others QUEUED; None where somebody else was faster with one of them."""
+        desk, now, changes = self._desk, microseconds(), list[Change]()
+        for task_id in ids:
+            held = desk.load(TaskId(task_id))
+            if held is not None and _can_be_taken(held, now):
+                seq = self._place(held)
+                record = take(held.task, self._lease.owner, seq, now, start=not changes)
+                changes.append(desk.put(record, held.version))
+        versions = self._commit(changes) if changes else None
+        if versions is None:
+            return None
+        taken = [Held(v, c.task) for c, v in zip(changes, versions, strict=True) if c.task is not None]
+        for each in taken:
+            self._lease.hold(each)
+        self._ahead.extend(_Ahead(each.task.id, each.task.epoch) for each in taken[1:])
+        return self._read(taken[0].task)
+
+    def _place(self, held: Held) -> int:
+        """Its place in the order: what the record says, or, of one that was delayed, when it joined."""
+        entry = self._desk.entry(held.task.id)
+        if entry is not None and entry.version == held.version:
+            return entry.seq
+        return held.task.seq or 2 * held.version
+
+    def _commit(self, changes: list[Change]) -> list[int] | None:
+        try:
+            return self._desk.view.commit(changes)
+        except QueueFull as error:
+            log.warning("worker %r cannot take a task: %s", self._lease.worker_id, error)
+            if not self._desk.give_way():
+                time.sleep(_PAUSE)
+            return None
+
+    def _until_due(self) -> float:
+        """Seconds until a delayed task is due, or until what others hold is anybody's."""
+        now, index = microseconds(), self._desk.index
+        with self._desk.view.mutex:
+            first = index.delayed.first()
+            hoard = _HOARD if index.counts[Status.QUEUED] else LONGEST
+        return max(0, min(hoard, first[0][0] - now if first is not None else LONGEST)) / 1e6
+
+    def _unhoard(self) -> int:
+        """Return what workers hold ahead and do not start: one may be busy for hours with what it runs."""
+        desk, before = self._desk, microseconds() - _HOARD
+        with desk.view.mutex:
+            if not desk.index.counts[Status.QUEUED]:
+                return 0
+            tasks, owned = desk.index.tasks, [i for ids in desk.index.owned.values() for i in ids]
+            late = [i for i in owned if tasks[i].status is Status.QUEUED and tasks[i].locked <= before]
+        held = [found for i in late[:MOST_TAKEN] if (found := desk.load(TaskId(i))) is not None]
+        changes = [
+            desk.put(give_back(each.task), each.version)
+            for each in held
+            if each.task.status is Status.QUEUED and each.task.locked <= before
+        ]
+        return len(changes) if changes and self._commit(changes) else 0
+
+    def _read(self, record: TaskRecord) -> Task[Any] | None:
+        """The task that is ours; None where its payload is not there any more."""
+        task = self._desk.task(record)
+        if task.payload is None:
+            error = CodecError(f"the payload of task {task.id} is not there any more; push it again")
+            self._lease.fail(task, ErrorInfo.from_exception(error), final=True)
+            return None
+        return task
+
+
+def _can_be_taken(held: Held, now: int) -> bool:
+    task = held.task
+    waits = task.status is Status.PENDING or task.status is Status.FAILED
+    return waits and not (task.delayed and task.run_at > now)
