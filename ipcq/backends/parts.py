@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..codecs import MsgpackCodec
@@ -17,8 +18,14 @@ __all__ = [
     "LOWEST_PRIORITY",
     "MAX_ATTEMPTS",
     "MAX_DEATHS",
+    "Parts",
+    "Terms",
+    "chunks",
+    "microseconds",
+    "moment",
+    "moment_of",
+    "read_parts",
 ]
-__all__ += ["Parts", "Terms", "chunks", "microseconds", "moment", "read_parts"]
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -7, 8
 MAX_ATTEMPTS = 16_383
@@ -103,6 +110,22 @@ def moment(run_at: float) -> int:
     if not 0 <= run_at < 1e11:
         raise ValueError(f"run_at must be Unix seconds, or 0 for at once; not {run_at!r}")
     return round(run_at * 1000) * 1000
+
+
+def moment_of(wait: float | timedelta | datetime) -> int:
+    """The moment that is so far from now, or a datetime's, in microseconds; what is over counts as now.
+
+    Raises:
+        ValueError: it is no number, or out of bounds.
+    """
+    now = microseconds()
+    if isinstance(wait, datetime):
+        seconds = wait.timestamp()
+    else:
+        seconds = now / 1e6 + (wait.total_seconds() if isinstance(wait, timedelta) else wait)
+    if seconds <= now / 1e6:
+        return now  # not rounded: a part of a millisecond later is not due
+    return moment(seconds)
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

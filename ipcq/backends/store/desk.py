@@ -70,6 +70,20 @@ class Desk:
             return None
         return Held(record.version, load_task(record.value))
 
+    def lookup(self, task_id: TaskId) -> Held:
+        """The same; `TaskNotFound` where there is none."""
+        held = self.load(task_id)
+        if held is None:
+            raise not_found(self.queue, task_id)
+        return held
+
+    def place(self, held: Held) -> int:
+        """Its place in the order: what the record says, or, of one that was delayed, when it joined."""
+        entry = self.entry(held.task.id)
+        if entry is not None and entry.version == held.version:
+            return entry.seq
+        return held.task.seq or 2 * held.version
+
     def entry(self, task_id: int) -> Entry | None:
         """What is known of a task."""
         with self.view.mutex:
@@ -156,25 +170,6 @@ class Desk:
         figures.add(before)
         value = as_json(figures.as_fields())
         return Change(Write(stats_key(self.queue, int(self._shard)), version, value))
-
-    def change(self, task_id: TaskId, move: Callable[[TaskRecord], TaskRecord]) -> TaskRecord:
-        """Change a task, however often others do meanwhile.
-
-        Args:
-            move: from the record as it is to the record as it is to be; what it raises is raised here.
-
-        Raises:
-            TaskNotFound: there is none with this id.
-        """
-        patience = Patience()
-        while True:
-            held = self.load(task_id)
-            if held is None:
-                raise not_found(self.queue, task_id)
-            after = move(held.task)
-            if self.view.commit([self.put(after, held.version)]):
-                return after
-            patience.lost(f"task {task_id}")
 
     def remove(self, ids: Iterable[int], may_go: Callable[[TaskRecord], bool]) -> int:
         """Remove those finished tasks of which ``may_go`` is true when it comes to it; how many."""

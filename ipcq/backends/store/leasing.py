@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from secrets import randbits
@@ -69,12 +70,11 @@ class StoreLease:
             with view.mutex:
                 holders = [w for _, w in self.desk.index.workers.values() if w.id == self.worker_id]
             for holder in holders:
-                if not self._recovery.is_dead(holder.number):
+                if not self._recovery.take_back(holder.number):
                     raise WorkerExists(
                         f"queue {self.desk.queue!r} has a live worker {self.worker_id!r}; choose another"
                         " name, or None for a unique one"
                     )
-                self._recovery.takeover(holder)
             patience.lost(f"worker {self.worker_id!r}")
 
     # --- living -----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class StoreLease:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         self._recovery.tick()
         now = time.monotonic()
-        if now - self._beat < self._beat_every or self.closed:
+        if now - self._beat < self._beat_every or not self.is_ours:
             return
         self._beat = now
         with self.desk.view.mutex:
@@ -102,14 +102,19 @@ class StoreLease:
 
     def check(self) -> None:
         """Raise `QueueClosed` if the place is not ours any more; with the view's mutex."""
-        if self.closed or self.owner.number not in self.desk.index.workers:
+        if not self.is_ours or self.owner.number not in self.desk.index.workers:
             raise QueueClosed(
                 f"queue {self.desk.queue!r}: this worker was closed, or taken for dead; register again"
             )
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is not closed, and this process's: not of the one that this was forked from."""
+        return not self.closed and self.owner.pid == os.getpid()
+
     def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""
-        if self.closed:
+        if not self.is_ours:
             return
         self.closed = True
         self._held.clear()
@@ -192,7 +197,7 @@ class StoreLease:
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
         lease = task.lease
-        if lease is None or lease.owner != self.owner.number:
+        if lease is None or lease.owner != self.owner.number or not self.is_ours:
             return False
         return self.give_back_id(task.id, lease.epoch)
 
@@ -226,7 +231,7 @@ class StoreLease:
 
     def _epoch_of(self, task: Task[Any]) -> int:
         lease = task.lease
-        if lease is None or lease.owner != self.owner.number or self.closed:
+        if lease is None or lease.owner != self.owner.number or not self.is_ours:
             raise LeaseLost(f"task {task.id} is not held by worker {self.worker_id!r}")
         return lease.epoch
 

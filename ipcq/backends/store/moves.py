@@ -21,14 +21,12 @@ __all__ = [
     "give_back",
     "mark_fetched",
     "reclaim",
-    "reschedule",
     "resume",
     "start",
     "take",
 ]
 
-CANCELLED = ErrorInfo("Cancelled", "the task was cancelled before it was run")
-CUT_SHORT = ErrorInfo("Cancelled", "the task was cancelled while it was run")
+_CANCELLED = ErrorInfo("Cancelled", "the task was cancelled; what it gave, if anything, was not stored")
 _FREE: dict[str, Any] = {"owner": None, "locked": 0}
 
 
@@ -117,28 +115,21 @@ def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> Tas
 
 def cancel(task: TaskRecord, now: int) -> TaskRecord:
     """Not finished -> KILLED."""
-    error = CUT_SHORT if task.status is Status.RUNNING else CANCELLED
-    return _ended(task, Status.KILLED, now, error=error)
+    return _ended(task, Status.KILLED, now, error=_CANCELLED)
 
 
-def reschedule(task: TaskRecord, run_at: int, now: int) -> TaskRecord:
-    """Any but DONE -> PENDING, due at ``run_at``, behind the others; whoever had it has it no more."""
+def resume(task: TaskRecord, seq: int, run_at: int, now: int, *, reset: bool = False) -> TaskRecord:
+    """Any but DONE -> PENDING, due at ``run_at``; whoever had it has it no more.
+
+    Args:
+        seq: its place in the order, which it keeps where it is due.
+        reset: attempts and deaths start at 0. Else a KILLED task has one run, whatever it used up.
+    """
     return _move(
-        task, Status.PENDING, run_at=run_at, delayed=run_at > now, seq=0, error=None, done=0, done_seq=0,
-        fetched=False, **_FREE,
+        task, Status.PENDING, run_at=run_at, delayed=run_at > now, seq=seq, epoch=task.epoch + 1, error=None,
+        done=0, done_seq=0, fetched=False, attempts=0 if reset else task.attempts,
+        deaths=0 if reset else min(task.deaths, task.max_deaths), **_FREE,
     )  # fmt: skip
-
-
-def resume(task: TaskRecord, now: int, *, reset: bool) -> TaskRecord:
-    """Any but DONE -> PENDING and due; with one attempt and one death left, or all of them with ``reset``."""
-    after = reschedule(task, now, now)
-    if reset:
-        return replace(after, attempts=0, deaths=0)
-    return replace(
-        after,
-        max_attempts=max(task.max_attempts, task.attempts + 1),
-        max_deaths=max(task.max_deaths, task.deaths),
-    )
 
 
 def mark_fetched(task: TaskRecord, version: int) -> TaskRecord:

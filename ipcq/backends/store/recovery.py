@@ -72,16 +72,16 @@ class Recovery:
         seen = {end.pid: end for end in exits}
         return self._reclaim_all([lost for lost in self.dead() if not seen or _pid(lost) in seen], seen)
 
-    def takeover(self, worker: WorkerRecord) -> None:
-        """Return what a dead worker had whose id is wanted."""
-        self._reclaim_all([_Lost(worker.number, worker)], {})
-
-    def is_dead(self, number: int) -> bool:
-        """Whether whoever has that number is provably not there any more."""
+    def take_back(self, number: int) -> bool:
+        """Return what whoever has that number had, at once, if it is dead; whether it was."""
         desk = self._desk
+        desk.view.refresh()
         with desk.view.mutex:
             found = desk.index.workers.get(number)
-        return found is None or is_dead(found[1], microseconds(), self._silence())
+        if found is not None and not is_dead(found[1], microseconds(), self._silence()):
+            return False
+        self._reclaim(_Lost(number, found[1] if found else None), None)
+        return True
 
     def dead(self) -> list[_Lost]:
         """The workers that are dead, and the numbers that tasks name though no worker has them."""

@@ -1,4 +1,4 @@
-"""Where tasks go in: `TaskSink` on a store."""
+"""Where tasks go in: `TaskSink` and `WeakTaskSink` on a store."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ...sink import WeakSink
 from ...task import Task, TaskId
 from ..parts import DEFAULTS, Parts, Terms, read_parts
 from ..streams import push_stream
+from ..weak import Weak
 from .handle import Handle
 
 __all__ = ["Sinking"]
 
 
 class Sinking(Handle):
-    """Fulfils `TaskSink`."""
+    """Fulfils `TaskSink` and `WeakTaskSink`."""
 
     def push(self, args: Any, *, timeout: float | None = None, block: bool = True, **parts: Any) -> TaskId:
         """Store one task and return its id."""
@@ -60,6 +62,10 @@ class Sinking(Handle):
         staged = [pusher.stage_task(task) for task in tasks]
         pusher.push(staged, Terms.of(timeout, block))
         return [each.id for each in staged]
+
+    def weak(self) -> WeakSink:
+        """A sink for objects of any types; a worker's `Router` finds their handlers."""
+        return Weak(self)
 
 
 def _once(parts: Mapping[str, Any]) -> Parts:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import time
+import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from ...errors import Conflict, IllegalTransition
-from ...status import Status
+from ...status import TERMINAL, Status
 from ...task import Task, TaskId
-from ..liveness import kill_process
-from ..parts import microseconds, moment, read_parts
-from .desk import Desk, Held, not_found
+from ..liveness import kill_process, own_identity
+from ..parts import microseconds, read_parts
+from .desk import Desk, Held
 from .keys import payload_key
 from .members import is_here
-from .moves import cancel, reschedule, resume
+from .moves import cancel, resume
 from .record import Body, TaskRecord
 from .recovery import Recovery
 from .view import Change, Patience
 
-__all__ = ["Steering", "moment_of"]
+__all__ = ["Steering"]
 
-_HELD = (Status.QUEUED, Status.RUNNING)
+log = logging.getLogger("ipcq.store")
 
 
 class Steering:
@@ -64,11 +62,13 @@ class Steering:
                 timeout=parts.timeout,
                 payload=Body.of(data),
                 codec=codec.name,
-                seq=held.task.seq or 2 * held.version,
+                seq=self._desk.place(held),
             )
             return [self._desk.put(after, held.version), *self._payload(held.task, after, data)]
 
-        return self._change(TaskId(task.id), changed)
+        done = self._change(TaskId(task.id), changed)[0].task
+        assert done is not None
+        return done
 
     def _payload(self, before: TaskRecord, after: TaskRecord, data: bytes) -> list[Change]:
         key = payload_key(self._desk.queue, after.id)
@@ -85,38 +85,31 @@ class Steering:
             )
         if task.lease is not None and (stored.owner is None or stored.epoch != task.lease.epoch):
             raise Conflict(f"task {stored.id} was handed out or given back since; nothing was changed")
-        if stored.status is Status.DONE or (stored.status is Status.RUNNING and self._is_held(stored)):
+        if stored.status is Status.DONE or stored.status is Status.RUNNING:
             raise IllegalTransition(stored.status, stored.status)
 
     def reschedule(self, task_id: TaskId, run_at: int, *, force: bool) -> None:
         """-> PENDING, due at ``run_at``; see `Reschedule`."""
 
         def moved(held: Held) -> list[Change]:
-            if held.task.status is Status.RUNNING and not force and self._is_held(held.task):
+            if held.task.status is Status.RUNNING and not force:
                 raise IllegalTransition(held.task.status, Status.PENDING)
-            return [self._desk.put(reschedule(held.task, run_at, microseconds()), held.version)]
+            return [self._put(resume(held.task, self._desk.place(held), run_at, microseconds()), held)]
 
         self._change(task_id, moved)
 
     def resume(self, task_id: TaskId, *, reset: bool) -> bool:
         """-> PENDING and due; see `ResumeById`."""
-        back = True
+        abandoned = self._desk.lookup(task_id).task.owner is not None
 
         def moved(held: Held) -> list[Change]:
-            nonlocal back
-            back = self._can_be_resumed(held.task)
-            after = resume(held.task, microseconds(), reset=reset) if back else held.task
-            return [self._desk.put(after, held.version)] if back else []
+            task, now = held.task, microseconds()
+            is_due = task.status is Status.PENDING and not (task.delayed and task.run_at > now)
+            if task.owner is not None or task.status is Status.DONE or (is_due and not abandoned):
+                return []
+            return [self._put(resume(task, self._desk.place(held), now, now, reset=reset), held)]
 
-        self._change(task_id, moved)
-        return back
-
-    def _can_be_resumed(self, task: TaskRecord) -> bool:
-        if task.status is Status.PENDING:
-            return task.delayed and task.run_at > microseconds()
-        if task.status in _HELD:
-            return not self._is_held(task)
-        return task.status is not Status.DONE
+        return bool(self._change(task_id, moved))
 
     def cancel(self, task_id: TaskId, *, running: bool) -> bool:
         """-> KILLED; see `Cancel`."""
@@ -125,50 +118,52 @@ class Steering:
         def ended(held: Held) -> list[Change]:
             nonlocal victim
             status = held.task.status
-            victim = held.task if status is Status.RUNNING and running else None
-            if status in (Status.DONE, Status.KILLED) or (status is Status.RUNNING and not running):
+            if status in TERMINAL or (status is Status.RUNNING and not running):
                 return []
-            return [self._desk.put(cancel(held.task, microseconds()), held.version)]
+            victim = held.task if status is Status.RUNNING else None
+            return [self._put(cancel(held.task, microseconds()), held)]
 
-        killed = self._change(task_id, ended).status is Status.KILLED
-        if victim is not None:
+        done = self._change(task_id, ended)
+        if done and victim is not None:
             self._kill(victim)
-        return killed
+        return bool(done)
 
     def _kill(self, task: TaskRecord) -> None:
-        """Kill the process that runs it, if it is what the worker's record says, and not this one."""
+        """Kill the process that ran it, if it is what the worker's record says, and not this one."""
         with self._desk.view.mutex:
             found = self._desk.index.workers.get(task.owner.number if task.owner else 0)
-        if found is not None and is_here(found[1]) and found[1].identity.pid != os.getpid():
+        if found is None or not is_here(found[1]) or found[1].identity == own_identity():
+            return
+        try:
             kill_process(found[1].identity)
+        except OSError as error:
+            pid = found[1].identity.pid
+            log.warning("queue %r: cannot kill process %d: %s", self._desk.queue, pid, error.strerror)
 
-    def _is_held(self, task: TaskRecord) -> bool:
-        """Whether its owner lives, as far as can be told."""
-        if task.owner is None:
-            return False
-        self._desk.view.refresh()
-        return not self._recovery.is_dead(task.owner.number)
+    # --- changing ---------------------------------------------------------------------------------
 
-    def _change(self, task_id: TaskId, changed: Callable[[Held], list[Change]]) -> TaskRecord:
-        """Make the changes that ``changed`` tells of the record as it is; none is none.
+    def _put(self, after: TaskRecord, held: Held) -> Change:
+        return self._desk.put(after, held.version)
+
+    def _change(self, task_id: TaskId, changed: Callable[[Held], list[Change]]) -> list[Change]:
+        """Make the changes that ``changed`` tells of a task that no dead worker has any more.
+
+        Args:
+            changed: called again when the task was changed meanwhile; what it raises is raised here.
 
         Returns:
-            The record as it is then.
+            The changes that were made.
         """
         patience = Patience()
         while True:
-            held = self._desk.load(task_id)
-            if held is None:
-                raise not_found(self._desk.queue, task_id)
-            changes = changed(held)
+            changes = changed(self._find(task_id))
             if not changes or self._desk.view.commit(changes):
-                return changes[0].task or held.task if changes else held.task
+                return changes
             patience.lost(f"task {task_id}")
 
-
-def moment_of(wait: float | timedelta | datetime) -> int:
-    """In microseconds since 1970: so long from now, or that moment."""
-    if isinstance(wait, datetime):
-        return moment(wait.timestamp())
-    seconds = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
-    return moment(time.time() + max(0.0, seconds))
+    def _find(self, task_id: TaskId) -> Held:
+        """The task; if a dead worker has it, what that had is returned first."""
+        while True:
+            held = self._desk.lookup(task_id)
+            if held.task.owner is None or not self._recovery.take_back(held.task.owner.number):
+                return held

@@ -13,14 +13,13 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
 from .contract import TaskStore
 from .handle import reopen
 from .leasing import StoreLease
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
-from .steering import moment_of
 from .streaming import StoreStream
 from .view import View
 from .waiting import StoreCompletions
@@ -47,6 +46,7 @@ _CAPABILITIES = frozenset(
         "Update",
         "Vacuum",
         "WaitForCompletion",
+        "WeakTaskSink",
     ]
 )
 

@@ -108,7 +108,7 @@ class StoreStream:
         if self._closed:
             return
         self._closed = True
-        if not self._lease.closed:
+        if self._lease.is_ours:
             self._return_kept()
             while self._ahead:
                 ahead = self._ahead.pop()
@@ -170,7 +170,7 @@ class StoreStream:
         for task_id in ids:
             held = desk.load(TaskId(task_id))
             if held is not None and _can_be_taken(held, now):
-                seq = self._place(held)
+                seq = desk.place(held)
                 record = take(held.task, self._lease.owner, seq, now, start=not changes)
                 changes.append(desk.put(record, held.version))
         versions = self._commit(changes) if changes else None
@@ -181,13 +181,6 @@ class StoreStream:
             self._lease.hold(each)
         self._ahead.extend(_Ahead(each.task.id, each.task.epoch) for each in taken[1:])
         return self._read(taken[0].task)
-
-    def _place(self, held: Held) -> int:
-        """Its place in the order: what the record says, or, of one that was delayed, when it joined."""
-        entry = self._desk.entry(held.task.id)
-        if entry is not None and entry.version == held.version:
-            return entry.seq
-        return held.task.seq or 2 * held.version
 
     def _commit(self, changes: list[Change]) -> list[int] | None:
         try:
