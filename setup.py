@@ -32,7 +32,7 @@ PACKAGE = "ipcq.backends.memory"
 SOURCE = Path("ipcq/backends/memory")
 COMPILED = "_compiled"  # where the compiled modules go, so that they can be left aside at run time
 MODULES = [
-    "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "draft", "core",
+    "machine", "bits", "slots", "chains", "ready", "delay", "index", "arena", "draft", "measure", "core",
     "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild", "lockword",
     "sections", "exchange",
 ]  # fmt: skip

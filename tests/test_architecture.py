@@ -29,8 +29,8 @@ CONTRACTS = 2
 
 # The same inside the memory backend; what is named in neither line is the adapter.
 PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index", "arena", "slots"} | {
-    "draft", "core", "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild", "audit",
-    "lockword",
+    "draft", "measure", "core", "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild",
+    "audit", "lockword",
 }  # fmt: skip
 SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
     "settings", "segment", "opening",

@@ -25,6 +25,7 @@ from .layout import (
     INLINE_BYTES,
     L_GIVEN_ID,
     L_KEEP,
+    LAST_ACCEPTED,
     LOST,
     M_CREATED,
     M_DONE_AT,
@@ -118,6 +119,8 @@ class Accept:
             if code != OK:
                 break
             done += 1
+        if done:
+            w[LAST_ACCEPTED] = now
         self._wake_workers(done)
         self.out[0] = done
         self.core.close()
@@ -290,6 +293,7 @@ class Accept:
             return DUPLICATE
         w[OP] = OP_PUBLISH
         self._publish(slot, m, ST_PENDING, index, now)
+        w[LAST_ACCEPTED] = now
         self._wake_workers(1)
         self.core.close()
         return OK

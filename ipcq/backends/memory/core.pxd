@@ -9,6 +9,7 @@ from .delay cimport Delay
 from .draft cimport Draft
 from .index cimport Index
 from .machine cimport copy_bytes, fence
+from .measure cimport Measure
 from .ready cimport Ready
 from .slots cimport Slots, finished, generation
 from .words cimport word_t
@@ -29,6 +30,7 @@ cdef class Core:
     cdef readonly uint64_t buckets
     cdef readonly Slots slots
     cdef readonly Draft draft
+    cdef readonly Measure measure
     cdef readonly Chains chains
     cdef readonly Ready ready
     cdef readonly Delay delay

@@ -65,6 +65,7 @@ from .layout import (
     Geometry,
 )
 from .machine import copy_bytes, fence
+from .measure import Measure
 from .ready import Ready
 from .slots import Slots, finished, generation
 from .words import Words
@@ -100,6 +101,7 @@ class Core:
         self.buckets = geometry.buckets
         self.slots = Slots(w, geometry.state_at, geometry.meta_at)
         self.draft = Draft(w, self.slots)
+        self.measure = Measure(w)
         self.chains = Chains(w, geometry.meta_at, geometry.capacity)
         self.ready = Ready(w, geometry.meta_at, self.chains)
         self.delay = Delay(w, geometry.meta_at, geometry.heap_at, geometry.capacity)

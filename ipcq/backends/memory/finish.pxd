@@ -28,7 +28,5 @@ cdef class Finish:
     cdef int _owe(self, uint64_t slot, uint64_t m, uint64_t kept, uint64_t run_at, uint64_t now) except -1 nogil
     @cython.locals(w=word_t[::1], m=uint64_t, seq=uint64_t)
     cpdef int finish(self, uint64_t slot, uint64_t word, uint64_t now) except -1 nogil
-    @cython.locals(day=uint64_t, at=uint64_t, word=uint64_t)
-    cdef int _count(self, uint64_t now) except -1 nogil
     cpdef uint64_t wait_for_room(self, uint64_t index) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     cpdef int found_room(self, uint64_t index) except -1 nogil

@@ -9,7 +9,6 @@ from __future__ import annotations
 from .bits import add_to_set, discard_from_set
 from .core import Core
 from .layout import (
-    ACTIVITY,
     ATTEMPTS_MASK,
     ATTEMPTS_SHIFT,
     COUNTED_MASK,
@@ -53,8 +52,6 @@ __all__ = ["Finish"]
 
 OP_END = 6
 OP_RESERVE_RESULT = 8
-
-DAY = 86_400_000_000  # microseconds
 
 
 class Finish:
@@ -183,6 +180,7 @@ class Finish:
         if status == ST_FAILED and attempts >= w[m + M_LIMITS] & MAX_ATTEMPTS:
             status = ST_KILLED
         w[m + M_KIND] = kind
+        self.core.measure.ran(m, status == ST_DONE, now)
         kept = word & (COUNTED_MASK & ~ATTEMPTS_MASK | GEN_MASK << GEN_SHIFT)
         kept |= min(attempts, MAX_ATTEMPTS) << ATTEMPTS_SHIFT
         self.out[0] = status
@@ -221,7 +219,7 @@ class Finish:
         w[SEQ] = seq + 1
         w[m + M_DONE_SEQ] = seq
         self.core.slots.commit(slot, word)
-        self._count(now)
+        self.core.measure.finished(word & STATUS_MASK, now)
         if word & STATUS_MASK == ST_DONE:
             if not w[m + M_LIMITS] & L_KEEP:
                 self.core.free(slot)
@@ -229,13 +227,6 @@ class Finish:
             if w[m + M_PAYLOAD] & 3 > D_INLINE:
                 self.core.drop_payload(slot)
         self.core.file_finished(slot)
-
-    def _count(self, now: int) -> None:
-        """Count one more finished task of this day."""
-        day = now // DAY
-        at = ACTIVITY + day % 8
-        word = self.w[at]
-        self.w[at] = word + 1 if word >> 40 == day else day << 40 | 1
 
     def wait_for_room(self, index: int) -> int:
         """Wait for room for a result; the wake word to sleep on. Pushers that wait are told."""

@@ -4,7 +4,8 @@ The control file ``ctl.v1`` is an array of 64-bit words::
 
     page 0      header: never changes once the file is linked into place
     page 1      hot words: op, counters, heads of lists, sets of waiting participants
-    page 2...   participants, seats, state words, delay heap, id buckets, arena map, slot metadata
+    page 2      figures: durations, what ended in each minute
+    page 3...   participants, seats, state words, delay heap, id buckets, arena map, slot metadata
 
 A slot's truth is its state word; everything else can be rebuilt from the state words and the
 metadata of the slots that they say are in use.
@@ -93,8 +94,21 @@ MAX_PARTICIPANTS = 64 * SET_WORDS
 
 OP_DAMAGED = 255  # a critical section met what cannot be, and left it to a rebuild
 
+# --- page 2: what is counted; see measure.py ---------------------------------------------------
+METRICS = 1024
+RUN_TIME = 1024  # microseconds that all runs took
+RUN_FAILURES = 1025
+TASKS_DONE = 1026
+TASKS_KILLED = 1027
+LAST_ACCEPTED = 1028
+MINUTES = 1032  # 64 words: minute << 32 | tasks finished in it
+WAIT_TIMES = 1096  # words: how many runs began how long after their task was due, by class
+RUN_TIMES = 1256  # how many runs took how long
+BUCKETS = 160  # classes of durations
+METRICS_END = 1416
+
 # --- participants ---------------------------------------------------------------------------
-PARTS_AT = 1024
+PARTS_AT = 1536
 PART_WORDS = 56
 P_STATE = 0
 P_GEN = 1

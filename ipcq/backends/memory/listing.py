@@ -6,12 +6,10 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic, StatType
+from ...expose import Filter, Page, QueueInfo, RunningWorker
 from ...task import Task
-from .connection import Connection, microseconds
+from .connection import Connection
 from .layout import (
-    ACTIVITY,
-    COUNTS,
     FRESH,
     M_CREATED,
     M_NEXT,
@@ -29,30 +27,18 @@ from .layout import (
     PART_ACTIVE,
     PART_HIGH,
     ROLE_WORKER,
-    ST_DONE,
-    ST_FAILED,
     ST_KILLED,
     ST_PENDING,
-    ST_QUEUED,
     ST_RUNNING,
     STATUS_MASK,
 )
 from .liveness import is_dead
+from .metrics import activity, figures
 from .participant import LAYERS_END, read_text
 from .reading import Reader
 from .slots import owner
 
 __all__ = ["list_tasks", "list_workers", "queue_info"]
-
-_DAY = 86_400_000_000  # microseconds
-_TITLES = (
-    ("RUNNING_JOBS", ST_RUNNING),
-    ("PENDING_JOBS", ST_PENDING),
-    ("QUEUED_JOBS", ST_QUEUED),
-    ("FAILED_JOBS", ST_FAILED),
-    ("KILLED_JOBS", ST_KILLED),
-    ("DONE_JOBS", ST_DONE),
-)
 
 
 # --- tasks ----------------------------------------------------------------------------------------
@@ -142,19 +128,5 @@ def _running(connection: Connection, row: int) -> int:
 
 def queue_info(connection: Connection) -> QueueInfo:
     """One queue, from the counters that are kept as tasks move."""
-    w = connection.words
-    counts = {title: w[COUNTS + status] for title, status in _TITLES}
-    stats = [Statistic(title, StatType.NUMBER, count, n) for n, (title, count) in enumerate(counts.items())]
-    stats.append(Statistic("TOTAL_JOBS", StatType.NUMBER, sum(counts.values()), len(stats)))
     workers = tuple(worker.id for worker in list_workers(connection) if worker.alive)
-    return QueueInfo(connection.queue, tuple(stats), workers, _activity(connection))
-
-
-def _activity(connection: Connection) -> tuple[int, ...]:
-    """Tasks finished on each of the last seven days, today last."""
-    today = microseconds() // _DAY
-    days = []
-    for day in range(today - 6, today + 1):
-        word = connection.words[ACTIVITY + day % 8]
-        days.append(word & (1 << 40) - 1 if word >> 40 == day else 0)
-    return tuple(days)
+    return QueueInfo(connection.queue, tuple(figures(connection).statistics()), workers, activity(connection))

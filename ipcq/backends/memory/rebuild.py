@@ -51,6 +51,8 @@ from .layout import (
     MAX_ATTEMPTS,
     MAX_DEATHS,
     META_WORDS,
+    METRICS,
+    METRICS_END,
     NOTICED,
     OP,
     P_DONE,
@@ -143,6 +145,8 @@ class Rebuild:
         self._restart(REMOVED)
         self._restart(REBUILDS)
         self._restart(RECLAIMED)
+        for at in range(METRICS, METRICS_END):
+            self._restart(at)
 
     def _limit(self, at: int, most: int) -> None:
         if self.w[at] > most:

@@ -6,6 +6,8 @@ import threading
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import add
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +15,7 @@ from ...backend import WorkerExit, WorkerLease
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import QueueClosed, QueueInUse, StorageError
-from ...expose import Filter, Page, QueueInfo, RunningWorker
+from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
@@ -24,6 +26,7 @@ from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, queue_info
+from .metrics import counts, figures
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, codec_or_unknown, status_of
@@ -43,6 +46,7 @@ _CAPABILITIES = frozenset(
         "ListQueues",
         "ListTasks",
         "ListWorkers",
+        "Metrics",
         "RegisterWorker",
         "Reschedule",
         "ResumeAbandoned",
@@ -127,10 +131,11 @@ class MemoryStorage:
         if self._closed:
             return f"<MemoryStorage {self._queue!r} [closed]>"
         try:
-            stats = queue_info(self._connection).stats
+            self._connection.check_open()
+            tasks = counts(self._connection)
         except QueueClosed:
             return f"<MemoryStorage {self._queue!r} [destroyed, or another process's]>"
-        shown = ", ".join(f"{int(s.value)} {s.title.partition('_')[0].lower()}" for s in stats if s.value)
+        shown = ", ".join(f"{count} {status.name.lower()}" for status, count in tasks.items() if count)
         return f"<MemoryStorage {self._queue!r} [{shown or 'empty'}]>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -443,6 +448,16 @@ class MemoryStorage:
     def list_queues(self) -> list[QueueInfo]:
         """All queues of the namespace, by name."""
         return [queue_info(storage._connection) for storage in self._each()]
+
+    def global_stats(self) -> list[Statistic]:
+        """Figures about all queues of the namespace together, the ones shown first in front."""
+        others = (figures(storage._connection) for storage in self._each() if storage is not self)
+        return reduce(add, others, figures(self._attached())).statistics()
+
+    def queue_stats(self, queue: str | None = None) -> list[Statistic]:
+        """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
+        with self._other(queue) as storage:
+            return figures(storage._connection).statistics()
 
     def _other(self, queue: str | None) -> _Borrowed:
         self._attached().check_open()

@@ -10,8 +10,12 @@ import pytest
 
 from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import (
+    DRAFT,
+    DRAFT_END,
     HOT_END,
     META_WORDS,
+    METRICS,
+    METRICS_END,
     OP,
     PART_WORDS,
     PARTS_AT,
@@ -30,6 +34,8 @@ def _addresses(sim: Simulation) -> list[range]:
     core = sim.core
     return [
         range(OP + 2, HOT_END),  # all of the hot page but op, and that the queue is closed
+        range(DRAFT, DRAFT_END),
+        range(METRICS, METRICS_END),
         range(PARTS_AT, PARTS_AT + core.participants * PART_WORDS),
         range(core.state_at, core.state_at + core.capacity),
         range(core.meta_at, core.meta_at + core.capacity * META_WORDS),
