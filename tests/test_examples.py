@@ -98,3 +98,9 @@ def test_what_is_no_python_is_an_entry_with_an_error(sources: Path, name: str) -
     figures = measure(str(sources / name))
     assert list(figures) == ["error"]
     assert re.match(r"\w+Error: ", figures["error"])
+
+
+def test_custom_functions() -> None:
+    """It runs what it pushed, tells a failure as one, and leaves nothing in its directory."""
+    shown = "kiwi: 4\nplum!: ValueError: 'plum!' is no word\norange: 6\n0 files left\n"
+    assert _run("custom_functions") == shown

@@ -1,0 +1,125 @@
+"""Tasks for one worker, as the function gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from ...polling import PollStrategy
+from ...task import Task
+from .lease import FunctionLease
+
+__all__ = ["FunctionStream"]
+
+_TICK = 0.5  # seconds after which None is returned
+
+
+class FunctionStream:
+    """Fulfils `TaskStream`: looks, and when there was nothing, waits as the strategy says."""
+
+    def __init__(self, lease: FunctionLease, strategy: PollStrategy, *, owned: bool) -> None:
+        """
+        Args:
+            owned: whether the lease was made for this stream and ends with it.
+        """
+        self._lease, self._owned = lease, owned
+        self._source = lease.source
+        self._poller = strategy.start()
+        self._source.watch(self._poller)
+        self._rows: Iterator[Any] | None = None
+        self._time_to_look = True
+        self._kept: deque[Task[Any]] = deque()
+        self._woken = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else repr(self._poller)
+        return f"<FunctionStream of {self._lease.worker_id!r} [{state}]>"
+
+    def __iter__(self) -> Iterator[Task[Any] | None]:
+        return self
+
+    def __next__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopIteration
+        if self._kept:
+            return self._kept.popleft()
+        until = time.monotonic() + _TICK
+        while not (self._time_to_look or self._source.due_in() <= 0):
+            left = until - time.monotonic()
+            if left <= 0 or self._woken:
+                self._woken = False
+                return None
+            self._time_to_look = self._poller.wait(min(left, self._source.due_in()))
+        task = self._look()
+        if task is None:
+            return None
+        self._poller.found()
+        return self._lease.start(task)
+
+    def __aiter__(self) -> FunctionStream:
+        return self
+
+    async def __anext__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopAsyncIteration
+        if not self._kept:
+            await asyncio.to_thread(self._keep_next)
+        return self._kept.popleft() if self._kept else None
+
+    def _keep_next(self) -> None:
+        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
+        task = next(self, None)
+        if task is not None:
+            self._kept.append(task)
+            if self._closed:
+                self._return_kept()
+
+    def _return_kept(self) -> None:
+        while self._kept:
+            self._lease.give_back(self._kept.pop())
+
+    def wake(self) -> None:
+        """Make a `next` that waits return None; from another thread or a signal handler."""
+        self._woken = True
+        self._poller.wake()
+
+    def close(self) -> None:
+        """Give back what was not taken, and end the stream."""
+        if self._closed:
+            return
+        self._closed = True
+        self._return_kept()
+        self._poller.close()
+        end = getattr(self._rows, "close", None)
+        if end is not None:
+            end()  # a generator: its own clearing up
+        if self._owned:
+            self._lease.close()
+
+    def _look(self) -> Task[Any] | None:
+        """What is there: to be run again, or, when it is time, left of the last rows, or new."""
+        task = self._source.again()
+        if task is None and self._time_to_look:
+            task = self._next_row(self._rows) if self._rows is not None else None
+            if task is None and self._rows is None:
+                task = self._fetch()
+            self._time_to_look = task is not None
+        return task
+
+    def _fetch(self) -> Task[Any] | None:
+        got = self._source.fetch()
+        if not isinstance(got, Iterator):
+            return got
+        self._rows = got
+        return self._next_row(got)
+
+    def _next_row(self, rows: Iterator[Any]) -> Task[Any] | None:
+        try:
+            return self._source.next_of(rows)
+        except StopIteration:
+            self._rows = None
+            return None
