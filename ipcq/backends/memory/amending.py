@@ -141,8 +141,9 @@ class Amender:
 
     def _wait_for_copy(self, seen: _Seen, until: float) -> bool:
         """Let the owner store what its run gave; kill it if that takes too long. False if it cannot be."""
-        if time.monotonic() >= until and not _end_owner(self._connection, seen):
-            return False
+        connection = self._connection
+        if time.monotonic() >= until and not _end_owner(connection, seen):
+            return is_dead(connection.words, connection.lock, seen.owner)  # the next look takes what it had
         time.sleep(_MOMENT)
         return True
 
