@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
+    from .urls import connect
     from .worker import Router, Worker, WorkerContext
     from .worker_died import WorkerDied
 
@@ -132,6 +133,7 @@ __all__ = [
     "WorkerLease",
     "WorkerExit",
     "MemoryStorage",
+    "connect",
     "CustomBackend",
     "TaskStore",
     "Record",
@@ -209,6 +211,7 @@ _LAZY = {
     "RawCodec": ".codecs",
     "get_codec": ".codecs",
     "MemoryStorage": ".backends.memory",
+    "connect": ".urls",
     "CustomBackend": ".backends.custom",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",

@@ -21,7 +21,7 @@ LEVELS = {
     **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
     **dict.fromkeys(["backends", "layers"], 3),
     "worker": 4,
-    "monitor": 5,
+    **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "testing", "cli"], 6),
     **dict.fromkeys(["", "__main__"], 7),
 }

@@ -1,0 +1,76 @@
+"""Queues by URL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ipcq
+from ipcq import ConfigMismatch, MemoryStorage, QueueNotFound, connect
+
+
+def test_memory() -> None:
+    """``memory://NAME`` is the queue of that name in shared memory, whoever made it."""
+    with MemoryStorage("urls", capacity=32) as made, connect("memory://urls") as found:
+        assert isinstance(found, MemoryStorage)
+        assert found.config["capacity"] == 32
+        found.push(1)
+        assert len(made.list_tasks().items) == 1
+        made.destroy(force=True)
+
+
+def test_options_are_those_of_the_class() -> None:
+    """Settings are passed on, and a mismatch is told as ever."""
+    with pytest.raises(QueueNotFound):
+        connect("memory://nowhere", create=False)
+    with connect("memory://urls", capacity=16) as queue:
+        with pytest.raises(ConfigMismatch):
+            connect("memory://urls", capacity=17)
+        queue.destroy()  # type: ignore[union-attr]
+    with pytest.raises(TypeError, match="colour"):
+        connect("memory://urls", colour=1)
+
+
+def test_the_environment_names_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a URL, ``IPCQ_URL`` is opened; without either, the error names both."""
+    monkeypatch.setenv("IPCQ_URL", "memory://by-variable")
+    with connect() as queue:
+        assert queue.queue == "by-variable"
+        queue.destroy()  # type: ignore[union-attr]
+    monkeypatch.setenv("IPCQ_URL", "")
+    with pytest.raises(ValueError, match=r"set IPCQ_URL; known: memory://NAME, json:///PATH/FILE\.jsonl"):
+        connect()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://host", "is no URL of a queue; known: memory://NAME, json:///PATH/FILE"),
+        ("memory:name", "is no URL of a queue"),
+        ("name", "is no URL of a queue"),
+        ("", "which queue"),
+        ("memory://", "lacks the name of a queue: write memory://NAME"),
+        ("json://", "lacks the path of a file"),
+        ("memory://a/b", "'a/b' is not a queue name"),
+        ("memory://a?capacity=5", "settings are no part of a URL"),
+        ("json:///a#b", "settings are no part of a URL"),
+        ("pipe+tcp://host:1", "not part of this version"),
+        ("pipe+ipc:///path", "not part of this version"),
+    ],
+)
+def test_what_is_no_url_is_refused(url: str, told: str) -> None:
+    """The error says what is wrong with it, and what there is."""
+    with pytest.raises(ValueError, match=told):
+        connect(url)
+
+
+def test_connect_stays_a_function() -> None:
+    """``ipcq.connect`` is the function, whatever was imported before it was used."""
+    code = "import ipcq.urls, ipcq.cli; from ipcq import connect; import ipcq; print(ipcq.connect is connect)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"
+    assert callable(ipcq.connect)
