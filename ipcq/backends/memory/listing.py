@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...expose import Filter, Page, QueueInfo, RunningWorker
@@ -38,7 +38,7 @@ from .participant import LAYERS_END, read_text
 from .reading import Reader
 from .slots import owner
 
-__all__ = ["list_tasks", "list_workers", "queue_info"]
+__all__ = ["list_tasks", "list_workers", "matching", "queue_info", "stored_tasks"]
 
 
 # --- tasks ----------------------------------------------------------------------------------------
@@ -46,13 +46,24 @@ __all__ = ["list_tasks", "list_workers", "queue_info"]
 
 def list_tasks(reader: Reader, filter: Filter) -> Page[Task[Any]]:
     """One page of the tasks that match, newest first."""
-    numbers = sorted(_matching(reader, filter), reverse=True)
+    numbers = sorted(matching(reader, filter), reverse=True)
     page = numbers[filter.offset() : filter.offset() + filter.limit()]
     tasks = [_task(reader, number) for _, _, number in page]
     return Page([task for task in tasks if task is not None], filter.page, filter.page_size, len(numbers))
 
 
-def _matching(reader: Reader, filter: Filter) -> Iterator[tuple[int, int, int]]:
+def stored_tasks(reader: Reader, numbers: Iterable[int]) -> dict[int, Task[bytes]]:
+    """The tasks in these slots, their payloads as they were stored; those removed since are left out."""
+    found = {}
+    for number in numbers:
+        task = _task(reader, number)
+        if task is not None:
+            task._decode = bytes
+            found[number] = task
+    return found
+
+
+def matching(reader: Reader, filter: Filter) -> Iterator[tuple[int, int, int]]:
     """When it came, its place in the order, and its slot, of each task that matches."""
     connection = reader.connection
     core, words = connection.core, connection.words

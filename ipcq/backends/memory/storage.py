@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import add
@@ -25,7 +25,7 @@ from .amending import Amender, moment_of
 from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
-from .listing import list_tasks, list_workers, queue_info
+from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
@@ -42,7 +42,9 @@ _CAPABILITIES = frozenset(
         "Backend",
         "Cancel",
         "ConfigExt",
+        "Expose",
         "FetchById",
+        "ListAllTasks",
         "ListQueues",
         "ListTasks",
         "ListWorkers",
@@ -436,6 +438,21 @@ class MemoryStorage:
         with self._other(queue) as storage:
             return list_tasks(storage._reader, filter or Filter())
 
+    def list_all_tasks(self, filter: Filter | None = None) -> Page[Task[bytes]]:
+        """One page of the tasks of every queue of the namespace, newest first; payloads are not decoded."""
+        wanted = filter or Filter()
+        found = [(*key, each.queue) for each in self._each() for key in matching(each._reader, wanted)]
+        found.sort(reverse=True)
+        page = found[wanted.offset() : wanted.offset() + wanted.limit()]
+        tasks: dict[tuple[Queue, int], Task[bytes]] = {}
+        for storage in self._each({queue for *_, queue in page}):
+            numbers = [number for _, _, number, queue in page if queue == storage.queue]
+            there = stored_tasks(storage._reader, numbers)
+            tasks |= {(storage.queue, number): task for number, task in there.items()}
+        places = [(queue, number) for _, _, number, queue in page]
+        items = [tasks[place] for place in places if place in tasks]
+        return Page(items, wanted.page, wanted.page_size, len(found))
+
     def list_workers(self, queue: str | None = None) -> list[RunningWorker]:
         """The workers of ``queue`` (None: of this one), by start."""
         with self._other(queue) as storage:
@@ -465,9 +482,9 @@ class MemoryStorage:
             return _Borrowed(self, False)
         return _Borrowed(_reopen(queue, None, self._base, codec_or_unknown), True)
 
-    def _each(self) -> Iterable[MemoryStorage]:
-        """Every queue of the namespace that can be opened, one after the other."""
-        for name in queue_names(self._base):
+    def _each(self, names: Collection[Queue] | None = None) -> Iterable[MemoryStorage]:
+        """Every queue of the namespace (or of these) that can be opened, one after the other."""
+        for name in queue_names(self._base) if names is None else names:
             try:
                 with self._other(name) as storage:
                     yield storage

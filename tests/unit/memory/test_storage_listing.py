@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import CodecError, Filter, MemoryStorage, QueueNotFound, Status, StorageError
+from ipcq import CodecError, Expose, Filter, ListAllTasks, MemoryStorage, QueueNotFound, Status, StorageError
 
 from .acting import BOOM, Rot13, fetched, status, total, work, worker
 
@@ -159,6 +159,55 @@ def test_heartbeats_are_seen(queue: MemoryStorage) -> None:
         assert seen.last_heartbeat > first
         assert seen.started_at <= first
         assert seen.rss > 0
+
+
+# --- tasks of all queues -------------------------------------------------------------------------
+
+
+def test_tasks_of_all_queues(make_queue: MakeQueue) -> None:
+    """The newest first whatever queue they are in, page by page, their payloads as they were stored."""
+    one, two = make_queue("one"), make_queue("two", codec="json")
+    ids = [queue.push(n) for n, queue in enumerate((one, two, two, one, two))]
+    pages = [two.list_all_tasks(Filter(page=page, page_size=2)) for page in (1, 2, 3, 4)]
+    listed = [task for page in pages for task in page.items]
+    assert [task.id for task in listed] == ids[::-1]
+    assert [task.queue for task in listed] == ["two", "one", "two", "two", "one"]
+    assert [(page.page, page.page_size, page.total) for page in pages] == [(n, 2, 5) for n in (1, 2, 3, 4)]
+    assert [task.args for task in listed] == [b"4", bytes([3]), b"2", b"1", bytes([0])]
+
+
+def test_filters_of_all_queues(make_queue: MakeQueue) -> None:
+    """By status and by worker; payloads of all sizes, and of a codec that nobody here knows."""
+    one, two = make_queue("one"), make_queue("two", codec=Rot13())
+    for size in (3, 3000, 300_000):
+        one.push(b"x" * size)
+    task_id = two.push("held")
+    with worker(two, "w") as hands:
+        hands.take()
+        (held,) = one.list_all_tasks(Filter(worker="w")).items
+        assert (held.id, held.status, held.args) == (task_id, Status.RUNNING, Rot13().encode("held"))
+        waiting = two.list_all_tasks(Filter(status=Status.PENDING)).items
+    assert [len(task.args) > size for task, size in zip(waiting, (300_000, 3000, 3), strict=True)] == [
+        True
+    ] * 3
+
+
+def test_all_queues_but_damaged_ones(make_queue: MakeQueue, private_directory: Path) -> None:
+    """What cannot be opened is left out, and does not fail the call."""
+    queue, damaged = make_queue("good"), make_queue("damaged")
+    damaged.push(1)
+    queue.push(2)
+    damaged.close()
+    (control,) = (private_directory / "damaged").glob("ctl.*")
+    control.write_bytes(b"garbage" * 1000)
+    assert [task.queue for task in queue.list_all_tasks().items] == ["good"]
+
+
+def test_what_a_board_needs(queue: MemoryStorage) -> None:
+    """It fulfils `Expose` and `ListAllTasks`, and lists them."""
+    assert isinstance(queue, Expose)
+    assert isinstance(queue, ListAllTasks)
+    assert {"Expose", "ListAllTasks"} <= queue.capabilities()
 
 
 # --- queues --------------------------------------------------------------------------------------
