@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ...errors import Conflict, IllegalTransition
@@ -29,11 +28,11 @@ from .layout import (
 )
 from .liveness import identity_of, is_dead
 from .participant import reclaim_dead
-from .parts import moment_word, status_of
+from .parts import status_of
 from .reading import not_found
 from .slots import owner
 
-__all__ = ["Amender", "moment_of"]
+__all__ = ["Amender"]
 
 log = logging.getLogger("ipcq.memory")
 
@@ -152,22 +151,6 @@ class Amender:
         if time.monotonic() >= until:
             raise Conflict(f"queue {self._queue!r}: the owner of task {task_id} is storing its result")
         time.sleep(_MOMENT)
-
-
-def moment_of(wait: float | timedelta | datetime) -> int:
-    """The moment that is so far from now, or a datetime's, in microseconds; what is over counts as now.
-
-    Raises:
-        ValueError: it is no number, or out of bounds.
-    """
-    now = microseconds()
-    if isinstance(wait, datetime):
-        seconds = wait.timestamp()
-    else:
-        seconds = now / 1e6 + (wait.total_seconds() if isinstance(wait, timedelta) else wait)
-    if seconds <= now / 1e6:
-        return now  # not rounded: a part of a millisecond later is not due
-    return moment_word(seconds)
 
 
 def _cancel(connection: Connection, seen: _Seen) -> int:

@@ -20,8 +20,9 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
+from ..parts import moment_of
 from ..weak import Weak
-from .amending import Amender, moment_of
+from .amending import Amender
 from .connection import Connection, microseconds
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
