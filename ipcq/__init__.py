@@ -87,6 +87,7 @@ if sys.platform == "win32":  # here, because every way in leads through here
 if TYPE_CHECKING:
     from .backends.custom import CustomBackend
     from .backends.memory import MemoryStorage
+    from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
@@ -133,6 +134,7 @@ __all__ = [
     "WorkerLease",
     "WorkerExit",
     "MemoryStorage",
+    "SharedConnection",
     "connect",
     "CustomBackend",
     "TaskStore",
@@ -212,6 +214,7 @@ _LAZY = {
     "get_codec": ".codecs",
     "MemoryStorage": ".backends.memory",
     "connect": ".urls",
+    "SharedConnection": ".backends.shared",
     "CustomBackend": ".backends.custom",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",

@@ -16,7 +16,8 @@ PUBLIC = """
     TaskSink WeakTaskSink WeakSink
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
     RegisterWorker Vacuum WaitForCompletion
-    TaskStream Completions WorkerLease WorkerExit MemoryStorage connect CustomBackend TaskStore Record Write
+    TaskStream Completions WorkerLease WorkerExit
+    MemoryStorage SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
     Worker WorkerContext Router Layer CallNext

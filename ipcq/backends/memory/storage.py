@@ -152,6 +152,13 @@ class MemoryStorage:
     ) -> None:
         self.close()
 
+    def beside(self, queue: str) -> MemoryStorage:
+        """Another queue in the same place with the same settings; made where there is none."""
+        self._attached()
+        made = MemoryStorage.__new__(MemoryStorage)
+        made._open(Queue(queue), self._own, Wishes(**self.config), True, self._base)
+        return made
+
     # --- this process's hold on it --------------------------------------------------------------
 
     def _attached(self) -> Connection:
@@ -173,6 +180,11 @@ class MemoryStorage:
                 if me is None or me.lost:
                     me = self._client = Participant(connection, ROLE_CLIENT)
         return me
+
+    @property
+    def closed(self) -> bool:
+        """Whether this handle was closed."""
+        return self._closed
 
     def close(self) -> None:
         """Detach. Results that this handle did not fetch stay, for whoever has their ids."""

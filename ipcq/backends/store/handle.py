@@ -83,6 +83,18 @@ class Handle:
             self._open(View(self._store), self._queue, self._own, Wishes(), False)
         return self._tools
 
+    def beside(self: Self, queue: str) -> Self:
+        """Another queue in the same store with the same settings; made where there is none."""
+        desk = self._use().desk
+        made = type(self).__new__(type(self))
+        made._open(desk.view, Queue(queue), self._own, Wishes(**desk.settings.as_mapping()), True)
+        return made
+
+    @property
+    def closed(self) -> bool:
+        """Whether this handle was closed."""
+        return self._closed
+
     def close(self) -> None:
         """Detach; give back what this process has. The store stays open: it is whoever's who opened it."""
         if self._closed:
