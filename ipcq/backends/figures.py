@@ -10,7 +10,9 @@ from operator import add
 from ..expose import Statistic, StatType
 from ..status import Status
 
-__all__ = ["Figures", "percentile"]
+__all__ = ["BUCKETS", "Figures", "bucket_of", "percentile"]
+
+BUCKETS = 160  # classes of durations; the last one begins with 18 days
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,14 @@ def percentile(counts: Sequence[int], percent: float) -> float:
         if count and left <= 0:
             return _middle(bucket)
     return 0.0
+
+
+def bucket_of(duration: int) -> int:
+    """The class of a duration in microseconds: four for each power of two."""
+    if duration < 4:
+        return duration
+    high = duration.bit_length()
+    return min(4 * (high - 2) + (duration >> (high - 3) & 3), BUCKETS - 1)
 
 
 def _middle(bucket: int) -> float:

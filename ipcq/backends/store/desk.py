@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 from ...errors import TaskNotFound
 from ...status import TERMINAL
 from ...task import Lease, Queue, Task, TaskId
+from ..parts import microseconds
 from .codecs import Codecs
 from .contract import TaskStore, Write
-from .figures import Figures
 from .index import Entry, Index
 from .keys import payload_key, result_key, stats_key, task_key
 from .plain import as_json
 from .record import Body, TaskRecord, dump_task, load_task
 from .settings import Settings
+from .sums import Sums
 from .view import Change, Patience, View
 
-__all__ = ["BATCH", "Desk", "Held", "ended_figures", "not_found"]
+__all__ = ["BATCH", "Desk", "Held", "not_found", "sums_of"]
 
 BATCH = 32  # tasks changed by one compare-and-set
 _SHARDS = 16  # records of figures, so that processes do not wait for each other's
@@ -164,12 +165,12 @@ class Desk:
         """Remove a task with all it has."""
         return [Change(Write(task_key(self.queue, task.id), version, None)), *self.drop_bodies(task)]
 
-    def count(self, figures: Figures) -> Change:
-        """Add to the figures of removed tasks; with the mutex."""
-        version, before = self.index.removed.get(self._shard, (0, Figures()))
-        figures.add(before)
-        value = as_json(figures.as_fields())
-        return Change(Write(stats_key(self.queue, int(self._shard)), version, value))
+    def count(self, sums: Sums) -> Change:
+        """Add to the sums that are stored; with the mutex."""
+        version, before = self.index.stored.get(self._shard, (0, Sums()))
+        sums.add(before)
+        sums.forget(microseconds())
+        return Change(Write(stats_key(self.queue, int(self._shard)), version, as_json(sums.as_fields())))
 
     def remove(self, ids: Iterable[int], may_go: Callable[[TaskRecord], bool]) -> int:
         """Remove those finished tasks of which ``may_go`` is true when it comes to it; how many."""
@@ -197,18 +198,19 @@ class Desk:
     def _removed(self, going: Sequence[Held]) -> bool:
         changes = [change for held in going for change in self.drop(held.task, held.version)]
         with self.view.mutex:
-            changes.append(self.count(ended_figures([held.task for held in going])))
+            changes.append(self.count(sums_of([held.task for held in going])))
         return self.view.commit(changes) is not None
 
 
-def ended_figures(tasks: Iterable[TaskRecord]) -> Figures:
-    """Sums over finished tasks that are about to be removed."""
-    figures = Figures()
+def sums_of(tasks: Iterable[TaskRecord]) -> Sums:
+    """Sums over finished tasks that are about to be removed, or to be run again."""
+    sums = Sums()
     for task in tasks:
         ended = Entry.of(task, 0).ended
         if ended is not None:
-            figures.count(ended)
-    return figures
+            sums.finished(ended)
+            sums.newest = max(sums.newest, task.created)
+    return sums
 
 
 def not_found(queue: str, task_id: int) -> TaskNotFound:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...status import TERMINAL, Status
-from .figures import Ended, Figures
+from ..figures import Figures
 from .members import WorkerRecord
 from .order import Order
 from .record import TaskRecord
+from .sums import Ended, Sums
 
 __all__ = ["Entry", "Index"]
 
@@ -82,10 +83,12 @@ class Index:
         fetched: the others, in the order in which they were fetched.
         open_of: how many tasks each handle pushed whose result nobody has, unfinished ones too.
         done_of: how many of these are finished.
-        figures: sums over the finished tasks that are there.
-        removed: sums over those that are not, by shard, as they are stored.
+        live: sums over the finished tasks that are there.
+        stored: sums over those that are not, and over runs before others, as they are stored.
         workers: by number, with the version of their records.
         size: bytes of payloads and results.
+        newest: when the last one was accepted.
+        due: those that can be taken, by when they became due.
         on_end: each called with the id of a task that was finished or removed.
         settings: the queue's, as they are stored; None where there is no such queue.
     """
@@ -106,11 +109,13 @@ class Index:
         self.fetched: dict[int, None] = {}
         self.open_of: Counter[int] = Counter()
         self.done_of: Counter[int] = Counter()
-        self.figures = Figures()
-        self.removed: dict[str, tuple[int, Figures]] = {}
+        self.live = Sums()
+        self.stored: dict[str, tuple[int, Sums]] = {}
         self.workers: dict[int, tuple[int, WorkerRecord]] = {}
         self.numbers: dict[str, int] = {}  # of the worker in each record
         self.size = 0
+        self.newest = 0
+        self.due: Order[tuple[int]] = Order()
 
     def __repr__(self) -> str:
         return f"<Index of {len(self.tasks)} tasks, {len(self.workers)} workers>"
@@ -131,6 +136,7 @@ class Index:
 
     def _put_in(self, task_id: int, entry: Entry) -> None:
         self._count(entry, 1)
+        self.newest = max(self.newest, entry.created)
         if entry.ended is not None:
             (self.fetched if entry.fetched else self.unfetched)[task_id] = None
         elif entry.owner:
@@ -138,7 +144,11 @@ class Index:
         elif entry.delayed:
             self.delayed.add((entry.run_at, entry.seq), task_id)
         else:
-            self.ready.add((-entry.priority, entry.seq, entry.run_at), task_id)
+            self._make_ready(task_id, entry)
+
+    def _make_ready(self, task_id: int, entry: Entry) -> None:
+        self.ready.add((-entry.priority, entry.seq, entry.run_at), task_id)
+        self.due.add((max(entry.run_at, entry.created),), task_id)
 
     def _take_out(self, task_id: int, entry: Entry) -> None:
         self._count(entry, -1)
@@ -147,8 +157,8 @@ class Index:
         elif entry.owner:
             self._disown(task_id, entry.owner)
         else:
-            self.delayed.discard(task_id)
-            self.ready.discard(task_id)
+            for order in (self.delayed, self.ready, self.due):
+                order.discard(task_id)
 
     def _disown(self, task_id: int, owner: int) -> None:
         owned = self.owned.get(owner, {})
@@ -166,7 +176,7 @@ class Index:
         if not self.open_of[entry.sender]:
             del self.open_of[entry.sender], self.done_of[entry.sender]
         if entry.ended is not None:
-            self.figures.count(entry.ended, sign)
+            self.live.finished(entry.ended, sign)
 
     def promote(self, now: int, seen: int) -> None:
         """Have delayed tasks that are due join the others, behind all that were ``seen`` so far."""
@@ -174,7 +184,7 @@ class Index:
             self.delayed.discard(first[1])
             entry = self.tasks[first[1]]
             entry.delayed, entry.seq = False, 2 * seen + 1
-            self.ready.add((-entry.priority, entry.seq, entry.run_at), first[1])
+            self._make_ready(first[1], entry)
 
     # --- workers and figures ------------------------------------------------------------------------
 
@@ -187,14 +197,33 @@ class Index:
             self.numbers[name] = worker.number
             self.workers[worker.number] = version, worker
 
-    def put_removed(self, name: str, version: int, figures: Figures) -> None:
-        """Note one part of the figures of removed tasks."""
-        self.removed[name] = version, figures
+    def put_sums(self, name: str, version: int, sums: Sums) -> None:
+        """Note one part of the sums that are stored."""
+        self.stored[name] = version, sums
 
-    def totals(self) -> Figures:
+    def sums(self) -> Sums:
         """Sums over all tasks that ever finished."""
-        total = Figures()
-        total.add(self.figures)
-        for _, figures in self.removed.values():
-            total.add(figures)
+        total = Sums()
+        total.add(self.live)
+        for _, sums in self.stored.values():
+            total.add(sums)
         return total
+
+    def figures(self, now: int) -> Figures:
+        """What the queue counted."""
+        sums, first = self.sums(), self.due.first()
+        return Figures(
+            counts=[self.counts[status] for status in Status],
+            delayed=len(self.delayed),
+            done=sums.done,
+            killed=sums.killed,
+            failures=sums.failures,
+            runs=sums.by_class(sums.runs),
+            waits=sums.by_class(sums.waits),
+            run_time=sums.run_time / 1e6,
+            past_hour=sums.past_hour(now),
+            oldest=first[0][0] / 1e6 if first is not None else 0.0,
+            newest=max(self.newest, sums.newest) / 1e6,
+            recovered=sums.recovered,
+            bytes=self.size,
+        )

@@ -15,12 +15,13 @@ from ...status import Status
 from ...task import Task, TaskId
 from ..parts import microseconds
 from .contract import Write
-from .desk import Desk, Held, ended_figures
+from .desk import Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
 from .members import beaten, dump_worker, own_worker
 from .moves import fail, finish, give_back
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .sums import Sums
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class StoreLease:
         desk = self.desk
         if not after.keep:
             with desk.view.mutex:
-                return [*desk.drop(held.task, held.version), desk.count(ended_figures([after]))]
+                return [*desk.drop(held.task, held.version), desk.count(sums_of([after]))]
         changes = [desk.put(after, held.version)]
         if after.payload is None and held.task.payload is not None:
             changes += desk.drop_bytes(payload_key(desk.queue, after.id))
@@ -192,7 +193,14 @@ class StoreLease:
 
     def _failed(self, held: Held, error: ErrorInfo, delay: int = 0, *, final: bool = True) -> list[Change]:
         now = microseconds()
-        return [self.desk.put(fail(held.task, error, now + delay, now, final=final), held.version)]
+        after = fail(held.task, error, now + delay, now, final=final)
+        changes = [self.desk.put(after, held.version)]
+        if after.status is Status.FAILED:  # its last run is counted with the task, those before apart
+            sums = Sums()
+            sums.ran(held.task.started - held.task.due, max(0, now - held.task.started), failed=True)
+            with self.desk.view.mutex:
+                changes.append(self.desk.count(sums))
+        return changes
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""

@@ -13,7 +13,6 @@ from ..parts import microseconds
 from .desk import Desk
 from .index import Entry, Index
 from .members import WorkerRecord, is_dead
-from .stats import activity, statistics
 
 __all__ = ["list_all_tasks", "list_tasks", "list_workers", "queue_info"]
 
@@ -94,7 +93,8 @@ def _worker(desk: Desk, backend: str, worker: WorkerRecord) -> RunningWorker:
 
 def queue_info(desk: Desk, backend: str) -> QueueInfo:
     """One queue, as a board shows it."""
+    now = microseconds()
     workers = tuple(worker.id for worker in list_workers(desk, backend) if worker.alive)
     with desk.view.mutex:
-        index, now = desk.index, microseconds()
-        return QueueInfo(desk.queue, tuple(statistics([index], now)), workers, activity(index.totals(), now))
+        figures, activity = desk.index.figures(now), desk.index.sums().activity(now)
+    return QueueInfo(desk.queue, tuple(figures.statistics()), workers, activity)

@@ -12,6 +12,7 @@ from ...backend import WorkerExit
 from ...result import ErrorInfo
 from ...status import Status, check_transition
 from ..deaths import worker_died
+from ..parts import MAX_ATTEMPTS, MAX_DEATHS
 from .record import Body, Owner, TaskRecord
 
 __all__ = [
@@ -60,13 +61,13 @@ def start(task: TaskRecord, now: int) -> TaskRecord:
 def finish(task: TaskRecord, result: Body, codec: str, now: int) -> TaskRecord:
     """RUNNING -> DONE; a large payload is needed no more."""
     payload = task.payload if task.payload is not None and task.payload.data is not None else None
-    return _ended(task, Status.DONE, now, attempts=task.attempts + 1, result=result, result_codec=codec,
+    return _ended(task, Status.DONE, now, attempts=_one_more(task),  result=result, result_codec=codec,
                   payload=payload)  # fmt: skip
 
 
 def fail(task: TaskRecord, error: ErrorInfo, run_at: int, now: int, *, final: bool) -> TaskRecord:
     """RUNNING -> FAILED, due again at ``run_at``; KILLED if ``final`` or with no attempt left."""
-    attempts = task.attempts + 1
+    attempts = _one_more(task)
     if final or attempts >= task.max_attempts:
         return _ended(task, Status.KILLED, now, attempts=attempts, error=error)
     return _move(
@@ -107,7 +108,7 @@ def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> Tas
         out_of_memory=bool(end and end.out_of_memory),
         deaths=deaths,
     )
-    return _ended(task, Status.KILLED, now, deaths=deaths, error=error)
+    return _ended(task, Status.KILLED, now, deaths=min(deaths, MAX_DEATHS), error=error, started=0)
 
 
 # --- from outside ---------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> Tas
 
 def cancel(task: TaskRecord, now: int) -> TaskRecord:
     """Not finished -> KILLED."""
-    return _ended(task, Status.KILLED, now, error=_CANCELLED)
+    return _ended(task, Status.KILLED, now, error=_CANCELLED, started=0)  # no run came to its end
 
 
 def resume(task: TaskRecord, seq: int, run_at: int, now: int, *, reset: bool = False) -> TaskRecord:
@@ -139,3 +140,7 @@ def mark_fetched(task: TaskRecord, version: int) -> TaskRecord:
 
 def _ended(task: TaskRecord, status: Status, now: int, **changes: Any) -> TaskRecord:
     return _move(task, status, done=now, done_seq=0, **_FREE, **changes)
+
+
+def _one_more(task: TaskRecord) -> int:
+    return min(task.attempts + 1, MAX_ATTEMPTS)

@@ -12,10 +12,10 @@ from ...task import TaskId
 from ..parts import microseconds
 from .contract import Write
 from .desk import BATCH, Desk, Held
-from .figures import Figures
 from .keys import worker_key
 from .members import WorkerRecord, is_dead, is_here
 from .moves import give_back, reclaim
+from .sums import Sums
 from .view import Change, Patience
 
 __all__ = ["TICK", "Recovery"]
@@ -149,10 +149,10 @@ class Recovery:
         return self._desk.load(TaskId(task_id))
 
     def _recovered(self, count: int) -> Change:
-        figures = Figures()
-        figures.recovered = count
+        sums = Sums()
+        sums.recovered = count
         with self._desk.view.mutex:
-            return self._desk.count(figures)
+            return self._desk.count(sums)
 
     def _strike(self, worker: WorkerRecord, *, dead: bool) -> None:
         """Remove a worker's record, unless it turns out that it lives, or was removed."""
@@ -178,7 +178,7 @@ class Recovery:
         with desk.view.mutex:
             for task_id in desk.index.unfetched:
                 ended = desk.index.tasks[task_id].ended
-                if ended is None or ended.done > before or len(late) == _MOST_EXPIRED:
+                if ended is None or ended.at > before or len(late) == _MOST_EXPIRED:
                     break
                 late.append(task_id)
         return desk.remove(late, lambda task: not task.fetched and task.done <= before)

@@ -13,7 +13,6 @@ from .desk import Desk
 from .handle import Handle
 from .listing import list_all_tasks, list_tasks, list_workers, queue_info
 from .settings import Settings
-from .stats import statistics
 
 __all__ = ["Seeing"]
 
@@ -51,8 +50,10 @@ class Seeing(Handle):
         return self._stats([self._desk(queue)])
 
     def _stats(self, desks: list[Desk]) -> list[Statistic]:
+        now = microseconds()
         with self._use().desk.view.mutex:
-            return statistics([desk.index for desk in desks], microseconds())
+            first, *others = [desk.index.figures(now) for desk in desks]
+        return sum(others, first).statistics()
 
     def _desk(self, queue: str | None) -> Desk:
         """Where to look at a queue, as it is now."""

@@ -12,7 +12,7 @@ from ...status import TERMINAL, Status
 from ...task import Task, TaskId
 from ..liveness import kill_process, own_identity
 from ..parts import microseconds, read_parts
-from .desk import Desk, Held
+from .desk import Desk, Held, sums_of
 from .keys import payload_key
 from .members import is_here
 from .moves import cancel, resume
@@ -94,7 +94,7 @@ class Steering:
         def moved(held: Held) -> list[Change]:
             if held.task.status is Status.RUNNING and not force:
                 raise IllegalTransition(held.task.status, Status.PENDING)
-            return [self._put(resume(held.task, self._desk.place(held), run_at, microseconds()), held)]
+            return self._resumed(held, run_at, reset=False)
 
         self._change(task_id, moved)
 
@@ -107,9 +107,18 @@ class Steering:
             is_due = task.status is Status.PENDING and not (task.delayed and task.run_at > now)
             if task.owner is not None or task.status is Status.DONE or (is_due and not abandoned):
                 return []
-            return [self._put(resume(task, self._desk.place(held), now, now, reset=reset), held)]
+            return self._resumed(held, now, reset=reset)
 
         return bool(self._change(task_id, moved))
+
+    def _resumed(self, held: Held, run_at: int, *, reset: bool) -> list[Change]:
+        desk = self._desk
+        after = resume(held.task, desk.place(held), run_at, microseconds(), reset=reset)
+        changes = [self._put(after, held)]
+        if held.task.status is Status.KILLED:  # so it ended once, and will do so again
+            with desk.view.mutex:
+                changes.append(desk.count(sums_of([held.task])))
+        return changes
 
     def cancel(self, task_id: TaskId, *, running: bool) -> bool:
         """-> KILLED; see `Cancel`."""
@@ -160,6 +169,7 @@ class Steering:
             if not changes or self._desk.view.commit(changes):
                 return changes
             patience.lost(f"task {task_id}")
+            self._desk.view.refresh()
 
     def _find(self, task_id: TaskId) -> Held:
         """The task; if a dead worker has it, what that had is returned first."""

@@ -201,7 +201,7 @@ class StoreBackend(Sinking, Seeing):
         tools.desk.view.refresh()
         with tools.desk.view.mutex:
             tasks = tools.desk.index.tasks
-            ids = [i for i, e in tasks.items() if e.ended and e.status in wanted and e.ended.done <= before]
+            ids = [i for i, e in tasks.items() if e.ended and e.status in wanted and e.ended.at <= before]
         removed = tools.desk.remove(ids, lambda task: task.status in wanted and task.done <= before)
         tools.recovery.abandoned()
         return removed

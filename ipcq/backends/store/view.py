@@ -12,12 +12,12 @@ from typing import NamedTuple
 from ...errors import CorruptQueue, StorageError
 from ...task import TaskId
 from .contract import Forgotten, Record, TaskStore, Waits, Write
-from .figures import Figures
 from .index import Entry, Index
 from .keys import read_key
 from .members import load_worker
 from .plain import from_json
 from .record import TaskRecord, load_task
+from .sums import Sums
 
 __all__ = ["Change", "View", "Patience"]
 
@@ -122,7 +122,7 @@ class View:
         elif kind == "w":
             self.index(queue).put_worker(name, version, load_worker(value) if value is not None else None)
         elif kind == "s" and value is not None:
-            self.index(queue).put_removed(name, version, _figures(value))
+            self.index(queue).put_sums(name, version, _sums(value))
         elif kind == "c":
             self.index(queue).settings = value
 
@@ -186,8 +186,8 @@ class Patience:
             time.sleep(random.uniform(0, min(0.02, 0.0005 * self._lost)))
 
 
-def _figures(value: bytes) -> Figures:
+def _sums(value: bytes) -> Sums:
     try:
-        return Figures.of_fields(from_json(value))
+        return Sums.of_fields(from_json(value))
     except (ValueError, TypeError, KeyError) as error:
-        raise CorruptQueue(f"not the record of figures ({error}): {value[:80]!r}") from error
+        raise CorruptQueue(f"not a record of sums ({error}): {value[:80]!r}") from error
