@@ -103,11 +103,12 @@ def _restrict(backend: Any, args_type: type[Any]) -> None:
     All ways to push lead through these three, those of streams and of single tasks, too.
     """
     base = get_origin(args_type) or args_type
+    wanted = base.__qualname__
 
     def checked(args: Any) -> Any:
         if not isinstance(args, base):
             got = type(args).__qualname__
-            raise TypeError(f"queue {str(backend.queue)!r} takes {base.__qualname__}, not {got}: {args!r:.80}")
+            raise TypeError(f"queue {str(backend.queue)!r} takes {wanted}, not {got}: {args!r:.60}")
         return args
 
     def checked_task(task: Task[Any]) -> Task[Any]:

@@ -73,7 +73,7 @@ def test_only_its_type_goes_in(shared: SharedConnection[Any]) -> None:
 
 
 def test_the_same_queue_twice_is_refused(shared: SharedConnection[Any]) -> None:
-    """A queue is open once over a connection, the backend's own one included; closed, it may be made again."""
+    """A queue is open once over a connection, the backend's own one too; closed, it may be made again."""
     first = shared.make("words")
     with pytest.raises(QueueExists, match="has queue 'words' open already"):
         shared.make("words", str)
