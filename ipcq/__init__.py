@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from .backends.memory import MemoryStorage
     from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
-    from .codecs import JsonCodec, MsgpackCodec, RawCodec, get_codec
+    from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .urls import connect
@@ -112,6 +112,7 @@ __all__ = [
     "MsgpackCodec",
     "JsonCodec",
     "RawCodec",
+    "PickleCodec",
     "get_codec",
     # where it goes in
     "TaskSink",
@@ -211,6 +212,7 @@ _LAZY = {
     "MsgpackCodec": ".codecs",
     "JsonCodec": ".codecs",
     "RawCodec": ".codecs",
+    "PickleCodec": ".codecs",
     "get_codec": ".codecs",
     "MemoryStorage": ".backends.memory",
     "connect": ".urls",

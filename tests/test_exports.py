@@ -12,7 +12,7 @@ from ipcq import errors
 
 PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
-    Codec MsgpackCodec JsonCodec RawCodec get_codec
+    Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
     TaskSink WeakTaskSink WeakSink
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
     RegisterWorker Vacuum WaitForCompletion

@@ -6,11 +6,14 @@ from ..codec import Codec
 from ..errors import CodecError
 from .json import JsonCodec
 from .msgpack import MsgpackCodec
+from .pickle import PickleCodec
 from .raw import RawCodec
 
-__all__ = ["JsonCodec", "MsgpackCodec", "RawCodec", "get_codec"]
+__all__ = ["JsonCodec", "MsgpackCodec", "PickleCodec", "RawCodec", "get_codec"]
 
-_BY_NAME: dict[str, type[Codec]] = {"msgpack": MsgpackCodec, "json": JsonCodec, "raw": RawCodec}
+_BY_NAME: dict[str, type[Codec]] = {
+    each.name: each for each in (MsgpackCodec, JsonCodec, RawCodec, PickleCodec)
+}
 
 
 def get_codec(codec: str | Codec) -> Codec:

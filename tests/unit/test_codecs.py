@@ -18,7 +18,7 @@ SHARED = (
 PLAIN = st.recursive(SHARED, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=8)
 
 
-@pytest.mark.parametrize("name", ["msgpack", "json", "raw"])
+@pytest.mark.parametrize("name", ["msgpack", "json", "raw", "pickle"])
 def test_a_codec_is_found_by_its_name(name: str) -> None:
     """The name leads to a codec that fulfils the contract and knows its name."""
     codec = get_codec(name)
@@ -30,7 +30,7 @@ def test_a_codec_is_found_by_its_name(name: str) -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     """A misspelt codec is a CodecError with the names there are."""
-    with pytest.raises(CodecError, match="no codec is named 'msgpak'; known: json, msgpack, raw"):
+    with pytest.raises(CodecError, match="no codec is named 'msgpak'; known: json, msgpack, pickle, raw"):
         get_codec("msgpak")
 
 
