@@ -141,7 +141,7 @@ class Task(Generic[T]):
         priority: -7 to 8, higher first.
         run_at: not before this moment; 0 for at once.
         timeout: limit of one run in seconds; None for none.
-        metadata: plain values that travel with the task.
+        metadata: plain values that travel with the task; gone, maybe, with its arguments once it is DONE.
         keep_result: False gives its place back as soon as it is DONE.
         lock_by: id of the worker that has it, or None.
         lock_at: when that worker got it.
