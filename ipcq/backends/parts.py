@@ -129,8 +129,8 @@ def moment_of(wait: float | timedelta | datetime) -> int:
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, not {value!r}")
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
 
 
 def _plain(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

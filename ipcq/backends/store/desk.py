@@ -179,10 +179,10 @@ class Desk:
             removed += self._remove_part(part, may_go)
         return removed
 
-    def give_way(self) -> int:
-        """Remove a few results that were fetched, those first that were fetched first; how many."""
+    def give_way(self, most: int) -> int:
+        """Remove up to so many results that were fetched, those first that were fetched first; how many."""
         with self.view.mutex:
-            ids = list(islice(self.index.fetched, BATCH))
+            ids = list(islice(self.index.fetched, most))
         return self.remove(ids, lambda task: task.fetched)
 
     def _remove_part(self, ids: Sequence[int], may_go: Callable[[TaskRecord], bool]) -> int:

@@ -15,7 +15,7 @@ from ...status import Status
 from ...task import Task, TaskId
 from ..parts import microseconds
 from .contract import Write
-from .desk import Desk, Held, sums_of
+from .desk import BATCH, Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
 from .members import beaten, dump_worker, own_worker
 from .moves import fail, finish, give_back
@@ -250,7 +250,7 @@ class StoreLease:
             except QueueFull:
                 if time.monotonic() >= until:
                     raise
-                if not self.desk.give_way():
+                if not self.desk.give_way(BATCH):
                     time.sleep(0.1)
 
 

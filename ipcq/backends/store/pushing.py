@@ -73,7 +73,8 @@ class Pusher:
         done, room = 0, _Room(self._desk, self._recovery, terms)
         try:
             while done < len(tasks):
-                part = tasks[done : done + min(BATCH, room.make())]
+                part = tasks[done : done + BATCH]
+                part = part[: room.make(len(part))]
                 done += self._store(part, room)
         except TaskSinkError as error:
             error.accepted = [task.id for task in tasks[:done]]
@@ -150,21 +151,22 @@ class _Room:
         self._started = time.monotonic()
         self._fruitless = 0
 
-    def make(self) -> int:
-        """Make room, or wait for it; how many places there are."""
+    def make(self, wanted: int) -> int:
+        """Make room for so many tasks, or wait until there is some; how many places there are."""
         desk = self._desk
         while True:
             desk.view.refresh()
             with desk.view.mutex:
-                used, seen = len(desk.index.tasks), desk.view.seen
-            if used < desk.settings.capacity:
-                return desk.settings.capacity - used
-            if not desk.give_way():
-                self._wait(seen, None)
+                free, seen = desk.settings.capacity - len(desk.index.tasks), desk.view.seen
+            if free < wanted:
+                free += desk.give_way(wanted - max(0, free))
+            if free > 0:
+                return free
+            self._wait(seen, None)
 
     def refused(self, error: QueueFull) -> None:
         """The store itself had no room: make some, or wait; return to try again."""
-        if not self._desk.give_way():
+        if not self._desk.give_way(BATCH):
             self._wait(self._desk.view.seen, error)
 
     def _wait(self, seen: int, error: QueueFull | None) -> None:

@@ -14,7 +14,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task, TaskId
 from ..parts import microseconds
-from .desk import Desk, Held
+from .desk import BATCH, Desk, Held
 from .leasing import StoreLease
 from .moves import give_back, start, take
 from .record import TaskRecord
@@ -187,7 +187,7 @@ class StoreStream:
             return self._desk.view.commit(changes)
         except QueueFull as error:
             log.warning("worker %r cannot take a task: %s", self._lease.worker_id, error)
-            if not self._desk.give_way():
+            if not self._desk.give_way(BATCH):
                 time.sleep(_PAUSE)
             return None
 

@@ -12,9 +12,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from ...errors import CodecError, ResultExpired, WaitTimeout
+from ...errors import CodecError, QueueClosed, ResultExpired, WaitTimeout
 from ...result import ErrorInfo, TaskResult
 from ...status import TERMINAL, Status
 from ...task import TaskId
@@ -35,7 +36,9 @@ class Inbox:
         # Weak: whoever drops a wait half-way asks no more, and its results stay for somebody else.
         self._waiting: dict[int, list[weakref.ref[StoreCompletions]]] = {}
         self._ended: deque[int] = deque()  # awaited tasks of which the index told that they ended
+        self._gone: deque[int] = deque()  # those of them that were removed
         self._rebuilt = desk.view.rebuilt
+        self._closed = False
         self._fetching = threading.Lock()
         with desk.view.mutex:
             self._index = desk.index
@@ -45,7 +48,8 @@ class Inbox:
         return f"<Inbox of {self.desk.queue!r} [{len(self._waiting)} awaited]>"
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more; who waits is told."""
+        self._closed = True
         with self.desk.view.mutex:
             if self._note_end in self._index.on_end:
                 self._index.on_end.remove(self._note_end)
@@ -86,6 +90,7 @@ class Inbox:
         """Fetch what is there; else wait until something is, `is_over`, or ``timeout`` s passed."""
         until, fruitless, view = time.monotonic() + timeout, 0, self.desk.view
         while not is_over():
+            self._check_open()
             view.refresh()
             seen = view.seen
             self._fetch()
@@ -96,15 +101,29 @@ class Inbox:
             fruitless += 1
             self._recovery.tick()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed(f"queue {self.desk.queue!r}: this handle was closed while somebody waited")
+
     def _fetch(self) -> None:
-        """Hand out the results of what ended, in that order."""
+        """Hand out the results of what ended, in that order; then, if there were none, what is gone."""
         with self._fetching:
             self._look_at_all_if_rebuilt()
+            came = False
             while self._ended:
-                ids = list(dict.fromkeys(list(self._ended)[:BATCH]))
-                self._fetch_part([task_id for task_id in ids if self._is_asked(task_id)])
-                for _ in range(min(BATCH, len(self._ended))):
+                part = self._first_ended()
+                came |= self._fetch_part(
+                    [task_id for task_id in dict.fromkeys(part) if self._is_asked(task_id)]
+                )
+                for _ in part:  # not before: an interrupt may come until here
                     self._ended.popleft()
+            while self._gone and not came:  # else an error would come before results that are there
+                self._hand_out(TaskId(self._gone[0]), None)
+                self._gone.popleft()
+
+    def _first_ended(self) -> list[int]:
+        with self.desk.view.mutex:  # others add to it
+            return list(islice(self._ended, BATCH))
 
     def _look_at_all_if_rebuilt(self) -> None:
         """Who was told nothing while the index was made anew."""
@@ -118,13 +137,16 @@ class Inbox:
             done = [i for i in self._waiting if i in tasks and tasks[i].is_finished]
             self._ended.extend([*gone, *sorted(done, key=lambda i: tasks[i].done_seq)])
 
-    def _fetch_part(self, ids: list[int]) -> None:
+    def _fetch_part(self, ids: list[int]) -> bool:
+        """Whether there were results."""
         found = [self.desk.load(TaskId(task_id)) for task_id in ids]
         results = [None if held is None else self._result(held.task) for held in found]
         self._mark([held for held in found if held is not None and held.task.status in TERMINAL])
-        for task_id, held, result in zip(ids, found, results, strict=True):
-            if held is None or result is not None:
-                self._hand_out(TaskId(task_id), result)
+        self._gone.extend(task_id for task_id, held in zip(ids, found, strict=True) if held is None)
+        there = [result for result in results if result is not None]
+        for result in there:
+            self._hand_out(result.task_id, result)
+        return bool(there)
 
     def _mark(self, found: list[Held]) -> None:
         """Note that these were fetched; who comes too late for one of them lets it be."""

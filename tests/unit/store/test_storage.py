@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
-from ipcq import CustomBackend, QueueClosed, Worker
+from ipcq import CustomBackend, QueueClosed, ResultExpired, Worker
 
 from .stores import DictStore
 
@@ -20,3 +23,68 @@ def test_tasks_are_pushed_run_and_waited_for() -> None:
         assert "3 done" in repr(queue)
     with pytest.raises(QueueClosed):
         queue.push(1)
+
+
+def test_threads_share_one_handle() -> None:
+    """Threads that push and wait on one object get their own results, all of them."""
+    with CustomBackend(store=DictStore()) as queue, ThreadPoolExecutor() as pool:
+        worker = Worker("w", queue, lambda args: args)
+        working = pool.submit(worker.run)
+
+        def round_trips(name: int) -> list[Any]:
+            return [queue.wait(queue.push([name, n]), 20).value for n in range(20)]
+
+        for name, trips in enumerate([pool.submit(round_trips, name) for name in range(3)]):
+            assert trips.result(30) == [[name, n] for n in range(20)]
+        worker.stop()
+        working.result(10)
+
+
+def test_only_as_many_results_give_way_as_need_be() -> None:
+    """A full queue gives up the result that was fetched first, for the task that needs its place."""
+    with CustomBackend(store=DictStore(), capacity=4) as queue:
+        ids = queue.push_bulk(range(4))
+        Worker("w", queue, lambda args: args).run(until_empty=True)
+        list(queue.wait_for(ids[:2], 10))
+        queue.push("new", block=False)
+        assert queue.fetch_by_id(ids[0]) is None
+        assert [queue.wait(task_id, 1).value for task_id in ids[1:]] == [1, 2, 3]
+
+
+def test_what_came_before_a_removed_result_is_returned_first() -> None:
+    """Of results that are looked for together, the error of a removed one comes with the next call."""
+    with CustomBackend(store=DictStore()) as queue, queue.register_worker("w") as lease:
+        ids = queue.push_bulk(range(2))
+        results, stream = queue.wait_for(ids, 10), queue.poll(lease, prefetch=2)
+        first, second = next(stream), next(stream)
+        assert first is not None
+        assert second is not None
+        lease.finish(second, 1)
+        assert queue.vacuum() == 1
+        lease.finish(first, 0)
+        assert [result.value for result in results.ready(1)] == [0]
+        with pytest.raises(ResultExpired):
+            results.ready(1)
+        stream.close()
+
+
+def test_closing_ends_a_wait() -> None:
+    """Whoever waits on a handle that is closed is told so."""
+    queue = CustomBackend(store=DictStore())
+    results = queue.wait_for([queue.push(1)], 30)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(next, results)
+        queue.close()
+        with pytest.raises(QueueClosed):
+            waiting.result(10)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"priority": 1.5}, {"max_deaths": "2"}, {"max_attempts": 0}, {"priority": 9}]
+)
+def test_parts_out_of_bounds(wrong: dict[str, Any]) -> None:
+    """A part that is no number, or out of its bounds, is refused before anything is stored."""
+    with CustomBackend(store=DictStore()) as queue:
+        with pytest.raises((TypeError, ValueError)):
+            queue.push(1, **wrong)
+        assert queue.list_tasks().total == 0
