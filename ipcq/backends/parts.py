@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..codecs import MsgpackCodec
-from ..errors import CodecError
+from ..errors import CodecError, PushError
+from ..status import Status
 from ..task import TaskId
 
 __all__ = [
@@ -20,11 +21,15 @@ __all__ = [
     "MAX_DEATHS",
     "Parts",
     "Terms",
+    "check_limits",
+    "check_metadata",
     "chunks",
+    "duration",
     "microseconds",
     "moment",
     "moment_of",
     "read_parts",
+    "refuse",
 ]
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -7, 8
@@ -88,21 +93,40 @@ def read_parts(
         ValueError: one is out of bounds.
         CodecError: the metadata is no plain mapping.
     """
-    _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
-    _check("max_deaths", max_deaths, 0, MAX_DEATHS)
-    _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
-    if run_timeout is not None and not 0 < run_timeout < 1e9:
-        raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
+    check_limits(max_attempts, max_deaths, priority)
     return Parts(
         TaskId.parse(id) if id is not None else None,
         moment(run_at),
         priority,
         max_attempts,
         max_deaths,
-        round(run_timeout * 1e6) if run_timeout else 0,
+        duration(run_timeout),
         bool(keep_result),
         _plain(metadata) if metadata else {},
     )
+
+
+def refuse(status: Status, attempts: int) -> None:
+    """Raise `PushError` for a task that claims a life it has not had."""
+    if status is not Status.PENDING or attempts:
+        raise PushError(
+            f"a task can be pushed as PENDING without attempts only, not as {status.name} with {attempts};"
+            " push Task.of(args, ...), or use reschedule for a task that is in the queue"
+        )
+
+
+def check_limits(max_attempts: int, max_deaths: int, priority: int) -> None:
+    """Raise ValueError where one of these is out of bounds."""
+    _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
+    _check("max_deaths", max_deaths, 0, MAX_DEATHS)
+    _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+
+
+def duration(run_timeout: float | None) -> int:
+    """The limit of a run in microseconds, 0 for none; ValueError where it is out of bounds."""
+    if run_timeout is not None and not 0 < run_timeout < 1e9:
+        raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
+    return round(run_timeout * 1e6) if run_timeout else 0
 
 
 def moment(run_at: float) -> int:
@@ -136,10 +160,15 @@ def _check(name: str, value: int, least: int, most: int) -> None:
 def _plain(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """As it will arrive: tuples are lists then."""
     data = _PLAIN.encode(dict(metadata))
-    if len(data) > LARGEST_METADATA:
-        raise CodecError(f"metadata of {len(data)} bytes is over the limit of {LARGEST_METADATA}")
+    check_metadata(data)
     found: Mapping[str, Any] = _PLAIN.decode(data)
     return found
+
+
+def check_metadata(data: bytes) -> None:
+    """Raise `CodecError` where these encoded metadata are too large."""
+    if len(data) > LARGEST_METADATA:
+        raise CodecError(f"metadata of {len(data)} bytes is over the limit of {LARGEST_METADATA}")
 
 
 DEFAULTS = read_parts()

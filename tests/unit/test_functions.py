@@ -306,7 +306,7 @@ def test_a_refused_push_tells_what_was_stored() -> None:
     with pytest.raises(QueueFull) as full:
         backend.push_bulk([1, 3])
     assert [*refused.value.accepted, *full.value.accepted] == stored
-    with pytest.raises(PushError, match="only a PENDING task"):
+    with pytest.raises(PushError, match="as PENDING without attempts only"):
         backend.push_task(Task.of(0, status=Status.DONE))
     with pytest.raises(ValueError, match="priority"):
         backend.push(0, priority=100)

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from ...errors import PushError, TaskSinkError
-from ...status import Status
 from ...task import Queue, Task, TaskId
-from ..parts import Parts, read_parts
+from ..parts import Parts, read_parts, refuse
 from ..streams import push_stream
 from ..weak import Weak
 from .source import Push
@@ -59,8 +58,7 @@ class FunctionSink:
         """Store many tasks with their own parts, in order."""
         given = list(tasks)
         for task in given:
-            if task.status is not Status.PENDING or task.attempts or task.deaths:
-                raise PushError(f"{task!r} cannot be pushed: only a PENDING task without attempts can")
+            refuse(task.status, task.attempts + task.deaths)
         return self._push_each(given)
 
     def weak(self) -> Weak:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,10 +10,12 @@ from typing import Any, NamedTuple
 
 from ...codec import Codec
 from ...codecs import MsgpackCodec, get_codec
-from ...errors import CodecError, PushError
+from ...errors import CodecError
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
+from ..deaths import worker_died
+from ..parts import check_limits
 from .exchange import Held
 from .layout import (
     ATTEMPTS_MASK,
@@ -64,12 +65,10 @@ __all__ = [
     "codec_or_unknown",
     "error_of",
     "limits_word",
-    "moment_word",
     "status_of",
     "task_of",
 ]
 
-HIGHEST_PRIORITY = LOWEST_PRIORITY + LEVEL_COUNT - 1
 _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
 _STATUSES = tuple(Status)
 _HIGH = 0xFFFF_FFFF << 32
@@ -132,12 +131,7 @@ def codec_or_unknown(name: str) -> Codec:
 
 def limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, given: bool) -> int:
     """The word of a task's limits; ValueError where one is out of bounds."""
-    if not 1 <= max_attempts <= MAX_ATTEMPTS:
-        raise ValueError(f"max_attempts must be 1 to {MAX_ATTEMPTS}, not {max_attempts!r}")
-    if not 0 <= max_deaths <= MAX_DEATHS:
-        raise ValueError(f"max_deaths must be 0 to {MAX_DEATHS}, not {max_deaths!r}")
-    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
-        raise ValueError(f"priority must be {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {priority!r}")
+    check_limits(max_attempts, max_deaths, priority)
     return (
         max_attempts
         | max_deaths << L_DEATHS_SHIFT
@@ -145,13 +139,6 @@ def limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, g
         | (L_KEEP if keep else 0)
         | (L_GIVEN_ID if given else 0)
     )
-
-
-def moment_word(run_at: float) -> int:
-    """Unix seconds as microseconds, to the millisecond; 0 for at once."""
-    if not 0 <= run_at < 1e11:
-        raise ValueError(f"run_at must be Unix seconds, or 0 for at once; not {run_at!r}")
-    return round(run_at * 1000) * 1000
 
 
 def metadata_bytes(metadata: Mapping[str, Any]) -> bytes:
@@ -388,53 +375,15 @@ def _decoded(data: bytes | memoryview) -> ErrorInfo:
 
 def _death(word: int, data: bytes | memoryview) -> ErrorInfo:
     pid, exit_word, rss, flags = (int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(4))
-    oom = bool(flags & DIED_OOM)
     if flags & DIED_NAME_CUT:
         name = bytes(data[32:56]).decode("utf-8", "ignore") + "…"
     else:
         name = bytes(data[32:56]).rstrip(b"\0").decode("utf-8", "replace")
-    exitcode = exit_word - EXIT_BIAS if exit_word else None
-    number = -exitcode if exitcode is not None and exitcode < 0 else None
-    deaths = (word & DEATHS_MASK) >> DEATHS_SHIFT
-    return ErrorInfo(
-        "WorkerDied",
-        f"worker {name or '?'} (pid {pid}) died running it: {_cause(exitcode, number, oom)}, death"
-        f" {deaths} of this task, the last that its max_deaths allows; resident memory {rss / 1e6:.0f} MB;"
-        f" {_hint(number, oom)}",
-        "",
-        {
-            "pid": pid,
-            "signal": number,
-            "exitcode": exitcode if number is None else None,
-            "worker": name,
-            "rss": rss,
-        },
+    return worker_died(
+        pid=pid,
+        worker=name,
+        exitcode=exit_word - EXIT_BIAS if exit_word else None,
+        rss=rss,
+        out_of_memory=bool(flags & DIED_OOM),
+        deaths=(word & DEATHS_MASK) >> DEATHS_SHIFT,
     )
-
-
-def _cause(exitcode: int | None, number: int | None, oom: bool) -> str:
-    if oom:
-        return "the kernel's out-of-memory killer ended it"
-    if number is not None:
-        try:
-            return f"signal {number} ({signal.Signals(number).name})"
-        except ValueError:
-            return f"signal {number}"
-    return "nobody saw how" if exitcode is None else f"exit code {exitcode}"
-
-
-def _hint(number: int | None, oom: bool) -> str:
-    if oom or number == signal.SIGKILL:
-        return "out of memory? use fewer workers or smaller items"
-    if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL):
-        return "a crash in native code: run it alone with python -X faulthandler"
-    return "run it alone to see why"
-
-
-def refuse(status: Status, attempts: int) -> None:
-    """Raise `PushError` for a task that claims a life it has not had."""
-    if status is not Status.PENDING or attempts:
-        raise PushError(
-            f"a task can be pushed as PENDING without attempts only, not as {status.name} with {attempts};"
-            " push Task.of(args, ...), or use reschedule for a task that is in the queue"
-        )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from ...errors import CodecError, DuplicateTask, PushError, QueueFull, TaskSinkError
+from ...errors import DuplicateTask, PushError, QueueFull, TaskSinkError
 from ...task import Queue, Task, TaskId
+from ..parts import Terms, check_metadata, duration, moment, refuse
 from .connection import Connection, microseconds
 from .exchange import Staged
 from .layout import (
@@ -25,26 +26,12 @@ from .layout import (
     ST_FREE,
 )
 from .participant import TICK, Participant, housekeep
-from .parts import Codecs, limits_word, metadata_bytes, moment_word, refuse
+from .parts import Codecs, limits_word, metadata_bytes
 
-__all__ = ["Pusher", "Staged", "Terms"]
+__all__ = ["Pusher", "Staged"]
 
 BATCH = 32  # tasks accepted in one hold of the lock
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
-_LARGEST_METADATA = 1 << 20
-
-
-class Terms(NamedTuple):
-    """How long a push may wait: until this moment of `time.monotonic`; None for ever, 0.0 not at all."""
-
-    until: float | None
-
-    @classmethod
-    def of(cls, timeout: float | None, block: bool) -> Terms:
-        """From the arguments of a push."""
-        if not block:
-            return cls(0.0)
-        return cls(None if timeout is None else time.monotonic() + timeout)
 
 
 class Pusher:
@@ -290,16 +277,13 @@ def read_parts(
         ValueError: one is out of bounds.
         CodecError: the metadata is no plain mapping.
     """
-    if run_timeout is not None and not 0 < run_timeout < 1e9:
-        raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
     encoded = metadata_bytes(metadata) if metadata else b""
-    if len(encoded) > _LARGEST_METADATA:
-        raise CodecError(f"metadata of {len(encoded)} bytes is over the limit of {_LARGEST_METADATA}")
+    check_metadata(encoded)
     return _Parts(
         TaskId.parse(id) if id is not None else 0,
-        moment_word(run_at),
+        moment(run_at),
         limits_word(max_attempts, max_deaths, priority, keep_result, id is not None),
-        round(run_timeout * 1e6) if run_timeout else 0,
+        duration(run_timeout),
         encoded,
     )
 
@@ -309,15 +293,3 @@ DEFAULTS = read_parts()
 
 def _ids(tasks: list[Staged]) -> list[TaskId]:
     return [TaskId(task[0]) for task in tasks]
-
-
-def chunks(source: Iterable[Any], size: int) -> Iterable[list[Any]]:
-    """Lists of up to ``size`` items."""
-    batch: list[Any] = []
-    for item in source:
-        batch.append(item)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

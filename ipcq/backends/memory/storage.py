@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from types import TracebackType
 from typing import Any
@@ -20,7 +20,8 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
-from ..parts import moment_of
+from ..parts import Terms, moment_of
+from ..streams import push_stream
 from ..weak import Weak
 from .amending import Amender
 from .connection import Connection, microseconds
@@ -31,7 +32,7 @@ from .metrics import counts, figures
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, codec_or_unknown, status_of
-from .pushing import BATCH, DEFAULTS, Pusher, Staged, Terms, chunks, read_parts
+from .pushing import BATCH, DEFAULTS, Pusher, Staged, read_parts
 from .reading import Reader
 from .settings import Wishes
 from .waiting import Inbox, MemoryCompletions
@@ -282,32 +283,7 @@ class MemoryStorage:
     ) -> Any:
         """Store what ``source`` yields, ``batch`` tasks at a time, in bounded memory."""
         self._attached()
-        if batch < 1:
-            raise ValueError(f"batch must be 1 or more, not {batch!r}")
-        if isinstance(source, AsyncIterable):
-            return self._push_async(source, batch, timeout, block, parts)
-        count = 0
-        for part in chunks(source, batch):
-            count += len(self.push_bulk(part, timeout=timeout, block=block, **parts))
-        return count
-
-    async def _push_async(
-        self, source: AsyncIterable[Any], batch: int, timeout: float | None, block: bool, parts: Any
-    ) -> int:
-        import asyncio
-
-        count = 0
-        part: list[Any] = []
-
-        def flush() -> Awaitable[list[TaskId]]:
-            return asyncio.to_thread(self.push_bulk, part, timeout=timeout, block=block, **parts)
-
-        async for args in source:
-            part.append(args)
-            if len(part) >= batch:
-                count += len(await flush())
-                part = []
-        return count + (len(await flush()) if part else 0)
+        return push_stream(partial(self.push_bulk, timeout=timeout, block=block, **parts), source, batch)
 
     def push_task(self, task: Task[Any], *, timeout: float | None = None, block: bool = True) -> TaskId:
         """Store one task with its own parts; only a PENDING task without attempts is accepted."""

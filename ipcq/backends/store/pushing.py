@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...errors import DuplicateTask, PushError, QueueFull, TaskSinkError
-from ...status import Status
+from ...errors import DuplicateTask, QueueFull, TaskSinkError
 from ...task import Task, TaskId
-from ..parts import Parts, Terms, microseconds, read_parts
+from ..parts import Parts, Terms, microseconds, read_parts, refuse
 from .contract import Write
 from .desk import BATCH, Desk
 from .keys import payload_key
@@ -48,12 +47,7 @@ class Pusher:
 
     def stage_task(self, task: Task[Any]) -> Staged:
         """Encode one task that says itself how it is to be run."""
-        if task.status is not Status.PENDING or task.attempts or task.deaths:
-            raise PushError(
-                f"a task can be pushed as PENDING without attempts only, not as {task.status.name} with"
-                f" {task.attempts + task.deaths}; push Task.of(args, ...), or use reschedule for a task that"
-                " is in the queue"
-            )
+        refuse(task.status, task.attempts + task.deaths)
         parts = read_parts(
             id=task.id,
             priority=task.priority,
