@@ -14,6 +14,8 @@ __all__ = ["CallNext", "ForcedStop", "Layer", "acknowledge", "compose"]
 
 log = logging.getLogger("ipcq.worker")
 
+_NOBODY = (LeaseLost, QueueClosed, StorageError)  # there is no task, or no queue, to tell it to
+
 CallNext = Callable[[Task[Any], Any], Any]
 """``call_next(task, context)`` runs what is inside and returns what the handler returned."""
 
@@ -63,18 +65,14 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         except BaseException as error:  # SystemExit too: a task must not end its worker
             _fail(lease, task, error, final=isinstance(error, Abort))
         else:
-            _finish(lease, task, value)
+            try:
+                lease.finish(task, value)
+            except _NOBODY:
+                raise
+            except Exception as error:  # the value has no encoded form, or no room
+                _fail(lease, task, error)
     except LeaseLost as lost:
         log.info("task %s: %s", task.id, lost)
-
-
-def _finish(lease: Any, task: Task[Any], value: Any) -> None:
-    try:
-        lease.finish(task, value)
-    except (LeaseLost, QueueClosed, StorageError):
-        raise  # there is no task, or no queue, to tell it to
-    except Exception as error:  # the value has no encoded form, or no room
-        _fail(lease, task, error)
 
 
 def _fail(lease: Any, task: Task[Any], error: BaseException, *, final: bool = False) -> None:

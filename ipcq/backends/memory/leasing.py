@@ -75,10 +75,30 @@ class MemoryLease:
         self.me.heartbeat()
 
     def finish(self, task: Task[Any], value: Any) -> None:
-        """RUNNING -> DONE with this value."""
+        """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task."""
         data = self.codecs.own.encode(value)
-        if len(data) > COPY_LIMIT or not self._finish_small(task, data):
-            self._end(task, ST_DONE, self.codecs.mark | KIND_VALUE, data, 0)
+        if len(data) > COPY_LIMIT:
+            self._end(task, ST_DONE, self._kind, data, 0)
+            return
+        stream = self.stream
+        following = stream.next_held() if stream is not None and stream.held else None
+        code, started = self._exchange.finish(
+            task.held if type(task) is HeldTask and not self.me.closed else self._lease_of(task),
+            self.me.index,
+            self._kind,
+            data,
+            following,
+            time_ns() // 1000,
+        )
+        if stream is not None and following is not None:
+            if started is not None:
+                stream.ahead.append(started)
+            elif code != OK and code != STARTED:  # else it was taken away
+                stream.held.appendleft(following)
+        if code == LOST:
+            raise self._lost(task)
+        if code != OK and code != STARTED:
+            self._end(task, ST_DONE, self._kind, data, 0)
 
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one step.
@@ -158,23 +178,6 @@ class MemoryLease:
             pass  # destroyed meanwhile: nothing is left to give back
 
     # --- ending ---------------------------------------------------------------------------------
-
-    def _finish_small(self, task: Task[Any], data: bytes) -> bool:
-        """The common case in one hold of the lock, with the start of the task held next, if any."""
-        place = self._place_of(task)
-        stream = self.stream
-        following = stream.next_held() if stream is not None and stream.held else None
-        code, started = self._exchange.finish(
-            place, self.me.index, self._kind, data, following, time_ns() // 1000
-        )
-        if stream is not None and following is not None:
-            if started is not None:
-                stream.ahead.append(started)
-            elif code not in (OK, STARTED):  # else it was taken away
-                stream.held.appendleft(following)
-        if code == LOST:
-            raise self._lost(task)
-        return code in (OK, STARTED)
 
     def _place_of(self, task: Task[Any]) -> tuple[Any, ...]:
         """Slot, generation and epoch of a task of ours, and more behind them."""
@@ -355,7 +358,9 @@ class MemoryStream:
             started = bool(self.ahead)
             try:
                 if started:
-                    task = self._read(self.ahead.popleft())
+                    held = self.ahead.popleft()
+                    payload = held[7]
+                    task = HeldTask(held, payload, self._holder) if payload is not None else self._read(held)
                 else:
                     task = self._start(*self.held.popleft())
             except IndexError:  # none, or another thread that shares this stream has it

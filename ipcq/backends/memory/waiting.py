@@ -302,11 +302,11 @@ class Inbox:
         """Give a result to who asked for it; under `_changed`."""
         if self._foreign:
             self._foreign.discard(task_id)
-        known, *references = self._waiting.get(task_id, (task_id,))
-        for reference in references:
+        askers = self._waiting.get(task_id, ())
+        for reference in askers[1:]:
             asker = reference()
             if asker is not None:
-                asker._take_in(known, result)
+                asker._take_in(askers[0], result)
         self._waiting.pop(task_id, None)
 
     def _asked(self, ids: list[int]) -> list[_Askers | None]:
