@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease
 from ..layer import CallNext, Layer, compose
-from ..task import Task
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
@@ -65,7 +64,7 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
         self._backend = backend
-        self._run = _runner(handler)
+        self._call = _innermost(handler)
         self._layers = tuple(layers)
         self._prefetch = prefetch
         self._state = WorkerState.PENDING
@@ -164,13 +163,11 @@ class Worker:
             if self._stop.requested:
                 return
 
-    def _call(self, task: Task[Any], _context: Any) -> Any:
-        return self._run(task)
 
-
-def _runner(handler: Handler | str) -> Callable[[Task[Any]], Any]:
+def _innermost(handler: Handler | str) -> CallNext:
     """What runs a task; raises for what is not there, before any task is taken."""
     if isinstance(handler, Router):
-        return handler.resolved()
+        router = handler.resolved()
+        return lambda task, _context: router(task)
     function = resolve(handler) if isinstance(handler, str) else handler
-    return lambda task: function(task.args)
+    return lambda task, _context: function(task.args)
