@@ -10,7 +10,7 @@ from ipcq.testing.columns import COLUMNS
 __all__ = ["COLUMNS", "COMING", "awaits"]
 
 # Neither there nor refused yet.
-COMING: Mapping[str, frozenset[str]] = {"Memory": frozenset({"Update"})}
+COMING: Mapping[str, frozenset[str]] = {}
 
 
 def awaits(backend: str, check: Check) -> bool:

@@ -9,7 +9,12 @@ from ipcq.backends.memory.layout import (
     HOARD,
     KIND_ERROR,
     KIND_VALUE,
+    L_KEEP,
+    M_LIMITS,
     OK,
+    SOURCE_GIVEN,
+    SOURCE_KEPT,
+    SOURCE_WRITTEN,
     ST_DONE,
     ST_FAILED,
     ST_KILLED,
@@ -166,6 +171,7 @@ def _resume(status: int, wait: int, delayed: bool = False) -> Callable[[Simulati
     def begin(sim: Simulation) -> Operation:
         truth = sim.truth()
         slot = next(slot for slot in sim.with_status(status) if (truth[sim.number(slot)].due > 0) == delayed)
+        sim.now += SECOND
         return lambda: sim.resume(slot, wait)
 
     return begin
@@ -181,7 +187,41 @@ def _resume_fetched(fetched: bool, keep: bool, wait: int = 0) -> Callable[[Simul
         sim.recover.enter(WORKER)
         if fetched:
             sim.settle((lease.slot, True))
+        sim.now += SECOND
         return lambda: sim.resume(lease.slot, wait)
+
+    return begin
+
+
+def _update(
+    status: int, new: New, delayed: bool = False, kept: bool = False
+) -> Callable[[Simulation], Operation]:
+    """Of a task that is there, all that may change."""
+
+    def begin(sim: Simulation) -> Operation:
+        truth = sim.truth()
+        slot = next(slot for slot in sim.with_status(status) if (truth[sim.number(slot)].due > 0) == delayed)
+        task = new._replace(number=sim.number(slot), keep=sim.meta(slot, M_LIMITS) & L_KEEP > 0)
+        return lambda: sim.update(slot, task, source=SOURCE_KEPT if kept else SOURCE_GIVEN)
+
+    return begin
+
+
+def _update_written(before: int, after: int) -> Callable[[Simulation], Operation]:
+    """Of a task with a payload of one size, to one that was written outside of the lock."""
+
+    def begin(sim: Simulation) -> Operation:
+        if before < LARGE:
+            sim.push(CLIENT, New(50, size=before))
+        else:
+            lease = sim.reserve(CLIENT, New(50, size=before))
+            assert not isinstance(lease, int)
+            sim.publish(lease, CLIENT)
+        slot = next(slot for slot in sim.used() if sim.number(slot) == 50)
+        new = New(50, size=after, level=9, max_deaths=1)
+        home = sim.reserve(CLIENT, new)
+        assert not isinstance(home, int)
+        return lambda: sim.update(slot, new, CLIENT, SOURCE_WRITTEN, home)
 
     return begin
 
@@ -244,6 +284,10 @@ EVERYWHERE = (
     Case("resume, killed, result not kept", _resume_fetched(False, False, SECOND), (CLIENT,)),
     Case("resume, fetched", _resume_fetched(True, True, SECOND), (CLIENT,)),
     Case("resume, fetched, result not kept", _resume_fetched(True, False), (CLIENT,)),
+    Case("update, written", _update_written(10, LARGE), (CLIENT,)),
+    Case("update, written to a file", _update_written(LARGE, BLOB), (CLIENT,)),
+    Case("update, file to file", _update_written(BLOB, BLOB + 9), (CLIENT,)),
+    Case("update, file to area", _update_written(BLOB, LARGE + 9), (CLIENT,)),
     Case("enter", lambda sim: lambda: sim.recover.enter(SPARE), (SPARE,)),
     Case("reclaim a worker", _reclaim(WORKER, True), (WORKER, CLIENT)),
     Case("leave", _reclaim(WORKER, False), (WORKER,)),
@@ -273,6 +317,16 @@ UNDER_WAY = (
     Case("bring forward, queued", _resume(ST_QUEUED, 0), (CLIENT,)),
     Case("resume, failed", _resume(ST_FAILED, 0, True), (CLIENT,)),
     Case("resume, running", _resume(ST_RUNNING, 0), (CLIENT,)),
+    Case("update, pending", _update(ST_PENDING, New(0, size=33, max_attempts=7)), (CLIENT,)),
+    Case("update, pending, up", _update(ST_PENDING, New(0, size=333, level=11)), (CLIENT,)),
+    Case("update, pending, off", _update(ST_PENDING, New(0, level=2, run_at=10**18), kept=True), (CLIENT,)),
+    Case("update, delayed", _update(ST_PENDING, New(0, size=44, run_at=9**18), True), (CLIENT,)),
+    Case("update, delayed, due", _update(ST_PENDING, New(0, size=0, level=3), True), (CLIENT,)),
+    Case("update, failed", _update(ST_FAILED, New(0, size=55, max_attempts=9), True), (CLIENT,)),
+    Case("update, failed, no attempt left", _update(ST_FAILED, New(0, max_deaths=0), True), (CLIENT,)),
+    Case("update, queued", _update(ST_QUEUED, New(0, size=300)), (CLIENT,)),
+    Case("update, killed", _update(ST_KILLED, New(0, size=300, max_deaths=0)), (CLIENT,)),
+    Case("update, killed, payload kept", _update(ST_KILLED, New(0, level=3), kept=True), (CLIENT,)),
     Case("fetch", _settle(True), (CLIENT,)),
     Case("notice", _settle(False), (CLIENT,)),
     Case("vacuum", lambda sim: lambda: sim.collect.vacuum(0, sim.now, True, True), (CLIENT,)),

@@ -39,6 +39,7 @@ from ipcq.backends.memory.layout import (
     M_ID_LO,
     M_INLINE,
     M_KIND,
+    M_LIMITS,
     M_NEXT,
     M_PAYLOAD,
     M_RESULT,
@@ -55,14 +56,16 @@ from ipcq.backends.memory.layout import (
     S_WORDS,
     SEQ,
     SLOTS_COMMITTED,
+    SOURCE_GIVEN,
     ST_WRITING,
     STAGE_WORDS,
     STATUS_MASK,
+    U_SOURCE,
     Geometry,
 )
 from ipcq.backends.memory.rebuild import Rebuild
 from ipcq.backends.memory.recover import Recover
-from ipcq.backends.memory.slots import finished, generation, owner
+from ipcq.backends.memory.slots import file_length, finished, generation, owner
 from ipcq.backends.memory.words import Words
 
 SECOND = 1_000_000
@@ -138,6 +141,7 @@ class Truth(NamedTuple):
     attempts: int
     deaths: int
     due: int
+    limits: int
     payload: bytes | int | None
     result: tuple[int, bytes | int | None] | None
     fetched: bool
@@ -163,7 +167,7 @@ class Simulation:
         self.accept = Accept(self.core, payload_blocks, 1 << 20)
         self.deliver = Deliver(self.core)
         self.finish = Finish(self.core, 1 << 20)
-        self.amend = Amend(self.core, self.finish)
+        self.amend = Amend(self.core, self.accept, self.finish)
         self.collect = Collect(self.core, TTL)
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.now = 1000 * SECOND
@@ -310,6 +314,19 @@ class Simulation:
         seen = self.word(slot), self.meta(slot, M_EPOCH)
         return self.amend.resume(slot, *seen, self.now + wait, reset, self.now)
 
+    def update(
+        self, slot: int, task: New, index: int = 0, source: int = SOURCE_GIVEN, home: Lease | None = None
+    ) -> int:
+        """Give what is in a slot, as it is now, the terms of ``task``, and its payload unless it is kept."""
+        self._describe(0, task, 0)
+        blob = home is not None and task.size >= BLOB
+        version = self.amend.next_version(slot) if blob else 0
+        place = (home.slot, home.gen) if home is not None else (0, 0)
+        for at, word in enumerate((source, *place, index, version)):
+            self.stage[U_SOURCE + at] = word
+        seen = self.word(slot), self.meta(slot, M_EPOCH)
+        return self.amend.update(slot, *seen, memoryview(task.payload), self.now)
+
     # --- looking --------------------------------------------------------------------------------
 
     def word(self, slot: int) -> int:
@@ -362,7 +379,7 @@ class Simulation:
         word = self.word(slot)
         over = finished(word)
         run_at = self.meta(slot, M_RUN_AT)
-        payload = self._bytes(slot, self.meta(slot, M_PAYLOAD), M_INLINE)
+        payload = self.payload(slot)
         result = self._bytes(slot, self.meta(slot, M_RESULT), M_RESULT_INLINE)
         return Truth(
             status=word & STATUS_MASK,
@@ -370,17 +387,22 @@ class Simulation:
             attempts=(word & ATTEMPTS_MASK) >> ATTEMPTS_SHIFT,
             deaths=(word & DEATHS_MASK) >> DEATHS_SHIFT,
             due=run_at if word & DELAYED and run_at > self.now else 0,
+            limits=self.meta(slot, M_LIMITS),
             payload=None if over else payload,
             result=(self.meta(slot, M_KIND), result) if over else None,
             fetched=bool(word & FETCHED_FLAG),
             noticed=bool(word & NOTICED),
         )
 
+    def payload(self, slot: int) -> bytes | int | None:
+        """The payload in a slot; of a file only its length."""
+        return self._bytes(slot, self.meta(slot, M_PAYLOAD), M_INLINE)
+
     def _bytes(self, slot: int, desc: int, inline: int) -> bytes | int | None:
         """What a descriptor leads to; of a file only its length."""
         kind, length = desc & 3, desc >> 32
         if kind == D_BLOB:
-            return desc >> 2
+            return file_length(desc)
         if kind == D_ARENA:
             start = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
             return bytes(self.area[start : start + length])

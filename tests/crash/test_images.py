@@ -14,7 +14,17 @@ import pytest
 
 from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.audit import audit
-from ipcq.backends.memory.layout import ACTIVITY, METRICS, METRICS_END, OP
+from ipcq.backends.memory.layout import (
+    ACTIVITY,
+    M_LIMITS,
+    M_PARTS,
+    M_RUN_AT,
+    METRICS,
+    METRICS_END,
+    OP,
+    ST_WRITING,
+    STATUS_MASK,
+)
 
 from .operations import EVERYWHERE, UNDER_WAY, Case, busy, empty
 from .simulation import Image, Simulation, Truth
@@ -102,6 +112,38 @@ def test_without_a_kill_nothing_needs_repair(case: Case, situation: Callable[[],
     sim.rebuild()
 
     assert _sound(sim) == truth
+
+
+CHANGES = [
+    case for case in CASES if str(case.id).startswith(("put off", "bring forward", "resume", "update"))
+]
+
+
+@pytest.mark.parametrize(("case", "situation"), CHANGES)
+def test_a_change_is_whole(case: Case, situation: Callable[[], Simulation]) -> None:
+    """After a kill at any store, and at any of the repair, all words of a task are new, or none is."""
+    sim = situation()
+    images = _images(case, sim)
+    before, after = (_words(sim, image, case.dead) for image in (images[0], images[-1]))
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+
+    for image in images[1:-1]:
+        assert _words(sim, image, case.dead) in (before, after)
+        sim.load(image)
+        if sim.plain[OP]:
+            for half_way in sim.images(sim.rebuild, 97):
+                assert _words(sim, half_way, case.dead) in (before, after)
+
+
+def _words(sim: Simulation, image: Image, dead: tuple[int, ...]) -> list[tuple[object, ...]]:
+    """What may change of each task, once others have put the queue in order."""
+    sim.load(image)
+    sim.mend(*dead)
+    return [
+        (sim.number(slot), *(sim.meta(slot, at) for at in (M_RUN_AT, M_LIMITS, M_PARTS)), sim.payload(slot))
+        for slot in sim.used()
+        if sim.word(slot) & STATUS_MASK > ST_WRITING
+    ]
 
 
 @pytest.mark.parametrize(("case", "situation"), CASES)

@@ -18,6 +18,9 @@ from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import (
     OK,
     OP,
+    SOURCE_GIVEN,
+    SOURCE_KEPT,
+    SOURCE_WRITTEN,
     ST_DONE,
     ST_FAILED,
     ST_KILLED,
@@ -45,8 +48,9 @@ class History:
             self.sim.recover.enter(row)
         self.operations: list[Callable[[int], object]] = [
             self.push, self.push, self.reserve, self.publish, self.take, self.take, self.start,
-            self.give_back, self.end, self.end, self.cancel, self.resume, self.fetch, self.vacuum,
-            self.expire, self.come_back, self.make_room, self.look, self.result, self.unhoard, self.wait,
+            self.give_back, self.end, self.end, self.cancel, self.resume, self.update, self.fetch,
+            self.vacuum, self.expire, self.come_back, self.make_room, self.look, self.result,
+            self.unhoard, self.wait,
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -128,6 +132,17 @@ class History:
             return None
         slot, wait = self.chance.choice(self.sim.used()), self.chance.choice((0, 0, 4 * SECOND))
         return self.sim.resume(slot, wait, reset=self.chance.random() < 0.3)
+
+    def update(self, row: int) -> object:
+        if not self.sim.used():
+            return None
+        slot = self.chance.choice(self.sim.used())
+        new = self._new(self.chance.choice((0, 10, 104, 105, 900)))._replace(number=self.sim.number(slot))
+        writing = self._slot(ST_WRITING, row)
+        if writing is None or self.chance.random() < 0.5:
+            return self.sim.update(slot, new, row, self.chance.choice((SOURCE_GIVEN, SOURCE_KEPT)))
+        home = self.sim.lease(writing)
+        return self.sim.update(slot, new._replace(size=6000), row, SOURCE_WRITTEN, home)
 
     def fetch(self, row: int) -> object:
         count = self.sim.collect.inbox(row, 5)

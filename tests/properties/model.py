@@ -58,6 +58,7 @@ class Task(NamedTuple):
             attempts=self.attempts,
             deaths=self.deaths,
             due=self.run_at if self.delayed and self.run_at > now else 0,
+            limits=self.new.limits,
             payload=None if over else self.new.payload if self.new.size < 5000 else self.new.size,
             result=self.result,
             fetched=self.fetched,
@@ -229,6 +230,26 @@ class Model:
             result=None,
             fetched=False,
             noticed=False,
+        )
+        return True
+
+    def update(self, number: int, new: New, run_at: int, now: int) -> bool:
+        """Whether it could be changed; ``new`` is what it is from now on."""
+        task = self.tasks[number]
+        if task.status in (ST_DONE, ST_RUNNING):
+            return False
+        if task.status == ST_KILLED:
+            self._change(number, new=new, run_at=run_at, deaths=min(task.deaths, new.max_deaths + 1))
+            return True
+        owed = task.status == ST_FAILED and task.attempts < new.max_attempts
+        self._change(
+            number,
+            new=new,
+            status=ST_FAILED if owed else ST_PENDING,
+            owner=-1,
+            deaths=min(task.deaths, new.max_deaths),
+            run_at=run_at,
+            delayed=run_at > now,
         )
         return True
 

@@ -28,6 +28,8 @@ from ipcq.backends.memory.layout import (
     OP,
     REFUSED,
     SEQ,
+    SOURCE_GIVEN,
+    SOURCE_KEPT,
     ST_DONE,
     ST_FAILED,
     ST_KILLED,
@@ -433,6 +435,29 @@ class QueueMachine(RuleBasedStateMachine):
             kill,
             lambda: self.sim.resume(slot, wait * SECOND, reset=reset),
             lambda model: OK if model.resume(number, now + wait * SECOND, reset, now) else REFUSED,
+        )
+
+    @precondition(lambda self: self.alive and self.model.tasks)
+    @rule(pick=picks, other=picks, wish=wishes, wait=waits, kept=st.booleans(), kill=kills)
+    def update(self, pick: int, other: int, wish: New, wait: int, kept: bool, kill: int) -> None:
+        numbers = sorted(self.model.tasks)
+        number = numbers[pick % len(numbers)]
+        slot, now = self._slot(number), self.sim.now
+        old = self.model.tasks[number].new
+        run_at = now + wait * SECOND
+        new = wish._replace(
+            number=number,
+            run_at=run_at,
+            keep=old.keep,
+            given_id=old.given_id,
+            size=old.size if kept else wish.size,
+        )
+        source = SOURCE_KEPT if kept else SOURCE_GIVEN
+        self._act(
+            self._any(other),
+            kill,
+            lambda: self.sim.update(slot, new, source=source),
+            lambda model: OK if model.update(number, new, run_at, now) else REFUSED,
         )
 
     @precondition(lambda self: bool(self.alive) and self._has(*FINISHED))

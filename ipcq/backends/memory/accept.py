@@ -133,7 +133,7 @@ class Accept:
         length = stage[s + S_LENGTH]
         desc = D_INLINE | length << 32
         if length > INLINE_BYTES:
-            desc = self._payload_area(length)
+            desc = self.payload_area(length)
             if desc == NEED_ARENA or desc == NO_BYTES:
                 return desc
         place = self._place()
@@ -148,7 +148,7 @@ class Accept:
         self._publish(slot, m, ST_PENDING, index, now)
         return OK
 
-    def _payload_area(self, length: int) -> int:
+    def payload_area(self, length: int) -> int:
         """A descriptor of an area in the payloads' part of the arena; NEED_ARENA or NO_BYTES.
 
         Of what is committed they leave the results' share as well, not only of the whole: on a file
@@ -261,7 +261,7 @@ class Accept:
                 return NO_BYTES
             desc = D_BLOB | length << 2
         else:
-            desc = self._payload_area(length)
+            desc = self.payload_area(length)
             if desc == NEED_ARENA or desc == NO_BYTES:
                 return desc
         place = self._place()
@@ -285,7 +285,7 @@ class Accept:
         """WRITING -> PENDING: the payload is complete. LOST if the slot is not ours any more."""
         w = self.w
         self.core.clear_out()
-        if not self._is_writing(slot, gen, index):
+        if not self.is_writing(slot, gen, index):
             return LOST
         m = self.core.meta_at + slot * META_WORDS
         # Another process may have pushed the same id while the payload was copied.
@@ -301,7 +301,7 @@ class Accept:
     def abandon(self, slot: int, gen: int, index: int) -> int:
         """WRITING -> FREE: the payload could not be written."""
         self.core.clear_out()
-        if not self._is_writing(slot, gen, index):
+        if not self.is_writing(slot, gen, index):
             return LOST
         self.w[OP] = OP_PUBLISH
         self.core.disown(slot)
@@ -311,7 +311,8 @@ class Accept:
         self.core.close()
         return OK
 
-    def _is_writing(self, slot: int, gen: int, index: int) -> bool:
+    def is_writing(self, slot: int, gen: int, index: int) -> bool:
+        """Whether participant ``index`` has reserved that place, and not published it."""
         word = self.w[self.core.state_at + slot]
         return word & STATUS_MASK == ST_WRITING and generation(word) == gen and owner(word) == index + 1
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import NamedTuple
 
 from ...errors import Conflict, IllegalTransition
 from ...status import TERMINAL, Status
@@ -23,40 +22,16 @@ from .layout import (
     OK,
     PART_WORDS,
     PARTS_AT,
-    ST_PENDING,
-    STATUS_MASK,
 )
-from .liveness import identity_of, is_dead
-from .participant import reclaim_dead
-from .parts import status_of
-from .reading import not_found
-from .slots import owner
+from .liveness import identity_of
+from .sight import Seen, Sight
 
 __all__ = ["Amender"]
 
 log = logging.getLogger("ipcq.memory")
 
-_MASK = 0xFFFF_FFFF_FFFF_FFFF
 _MOMENT = 0.001  # seconds between looks at a result that is being stored
 _LONGEST_COPY = 1.0  # seconds that it may take: a GB; then its process is stopped, or stuck
-
-
-class _Seen(NamedTuple):
-    """A task as it was looked at."""
-
-    slot: int
-    word: int
-    epoch: int
-
-    @property
-    def status(self) -> Status:
-        """Its status."""
-        return status_of(self.word)
-
-    @property
-    def owner(self) -> int:
-        """The row of who has it; -1 for nobody."""
-        return owner(self.word) - 1
 
 
 class Amender:
@@ -65,6 +40,7 @@ class Amender:
     def __init__(self, connection: Connection, queue: Queue) -> None:
         self._connection = connection
         self._queue = queue
+        self._sight = Sight(connection, queue)
 
     def __repr__(self) -> str:
         return f"<Amender of {self._queue!r}>"
@@ -73,7 +49,7 @@ class Amender:
         """See `Cancel.cancel`."""
         until = time.monotonic() + _LONGEST_COPY
         while True:
-            seen = self._find(task_id)[0]
+            seen = self._sight.find(task_id)[0]
             if seen.status in TERMINAL or (seen.status is Status.RUNNING and not running):
                 return False
             code = self._connection.call(_cancel, self._connection, seen)
@@ -86,7 +62,7 @@ class Amender:
         """See `Reschedule.reschedule`."""
         until = time.monotonic() + _LONGEST_COPY
         while True:
-            seen = self._find(task_id)[0]
+            seen = self._sight.find(task_id)[0]
             if seen.status is Status.DONE or (seen.status is Status.RUNNING and not force):
                 raise IllegalTransition(seen.status, Status.PENDING)
             code = self._resume(seen, run_at, reset=False)
@@ -99,50 +75,30 @@ class Amender:
         """See `ResumeById.resume_by_id`."""
         abandoned = False
         while True:
-            seen, taken = self._find(task_id)
+            seen, taken = self._sight.find(task_id)
             abandoned |= taken
             if seen.owner >= 0 or seen.status is Status.DONE or (self._is_due(seen) and not abandoned):
                 return False
             if self._resume(seen, microseconds(), reset=reset) == OK:
                 return True
 
-    def _is_due(self, seen: _Seen) -> bool:
+    def _is_due(self, seen: Seen) -> bool:
         connection = self._connection
         run_at = connection.words[connection.core.meta_at + seen.slot * META_WORDS + M_RUN_AT]
         return seen.status is Status.PENDING and (not seen.word & DELAYED or run_at <= microseconds())
 
-    def _resume(self, seen: _Seen, run_at: int, *, reset: bool) -> int:
+    def _resume(self, seen: Seen, run_at: int, *, reset: bool) -> int:
         connection = self._connection
         code: int = connection.call(connection.amend.resume, *seen, run_at, reset, microseconds())
         return code
 
-    # --- looking --------------------------------------------------------------------------------
+    # --- waiting for a copy ---------------------------------------------------------------------
 
-    def _find(self, task_id: TaskId) -> tuple[_Seen, bool]:
-        """The task, and whether it was taken from a dead process, which had it; `TaskNotFound`."""
-        connection = self._connection
-        taken = False
-        while True:
-            seen = self._look(task_id)
-            if seen.owner < 0 or not is_dead(connection.words, connection.lock, seen.owner):
-                return seen, taken
-            reclaim_dead(connection, ())
-            taken = True
-
-    def _look(self, task_id: TaskId) -> _Seen:
-        connection = self._connection
-        with connection.turn:
-            place = connection.run(connection.amend.look, task_id >> 64, task_id & _MASK)
-            word, epoch = connection.out[0], connection.out[1]
-        if not place or word & STATUS_MASK < ST_PENDING:
-            raise not_found(self._queue, task_id)
-        return _Seen(place - 1, word, epoch)
-
-    def _wait_for_copy(self, seen: _Seen, until: float) -> bool:
+    def _wait_for_copy(self, seen: Seen, until: float) -> bool:
         """Let the owner store what its run gave; kill it if that takes too long. False if it cannot be."""
         connection = self._connection
         if time.monotonic() >= until and not _end_owner(connection, seen):
-            return is_dead(connection.words, connection.lock, seen.owner)  # the next look takes what it had
+            return self._sight.is_abandoned(seen)  # then the next look takes what it had
         time.sleep(_MOMENT)
         return True
 
@@ -153,7 +109,7 @@ class Amender:
         time.sleep(_MOMENT)
 
 
-def _cancel(connection: Connection, seen: _Seen) -> int:
+def _cancel(connection: Connection, seen: Seen) -> int:
     """With the lock: the lease is void first, then its process is killed before it can start another task."""
     code: int = connection.amend.cancel(*seen, microseconds())
     if code == OK and seen.status is Status.RUNNING:
@@ -161,7 +117,7 @@ def _cancel(connection: Connection, seen: _Seen) -> int:
     return code
 
 
-def _end_owner(connection: Connection, seen: _Seen) -> bool:
+def _end_owner(connection: Connection, seen: Seen) -> bool:
     """Kill the process that has a task, unless it is this one; whether it could be."""
     identity = identity_of(connection.words, PARTS_AT + seen.owner * PART_WORDS)
     if identity == own_identity():

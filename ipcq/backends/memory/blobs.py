@@ -1,6 +1,7 @@
 """Files for large payloads and results: written once, mapped read-only, reused when nobody looks.
 
-``<slot>.<generation>`` is a payload, ``<slot>.<generation>.<epoch>`` a result. A file is made after
+``<slot>.<generation>`` is a payload, ``<slot>.<generation>.<epoch>`` a result; a payload that an update
+brought has a version there, which no epoch can be. A file is made after
 its name was reserved in the slot, and a name is never given twice: a file that belongs to no task
 never will again, whoever died when.
 
@@ -177,6 +178,17 @@ class Blobs:
         for view in views:
             while view:
                 view = view[os.write(fd, view) :]
+
+    def rename(self, slot: int, gen: int, epoch: int, of: tuple[int, int, int]) -> bool:
+        """Make the payload ``of`` one task (slot, generation, epoch) another's; False where there is none."""
+        here = self._open_directory()
+        with _readable(self.path):
+            try:
+                name = _name(slot, gen, epoch)
+                os.rename(_name(*of), name, src_dir_fd=here.number, dst_dir_fd=here.number)
+            except FileNotFoundError:
+                return False
+        return True
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Connection:
         self.out, self.stage = sections.core.out, sections.core.stage
         self.accept, self.deliver = sections.accept, sections.deliver
         self.finish, self.collect = sections.finish, sections.collect
-        self.amend = Amend(self.core, self.finish)
+        self.amend = Amend(self.core, self.accept, self.finish)
         self.recover = Recover(self.core, self.deliver, self.finish)
         self.blobs = Blobs(segment.directory, settings.blob_bytes // _POOL_SHARE, _POOL_FILES)
         self._rebuild = Rebuild(self.core)

@@ -11,7 +11,7 @@ from .index cimport Index
 from .machine cimport copy_bytes, fence
 from .measure cimport Measure
 from .ready cimport Ready
-from .slots cimport Slots, finished, generation
+from .slots cimport Slots, file_epoch, file_length, finished, generation
 from .words cimport word_t
 
 

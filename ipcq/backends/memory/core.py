@@ -67,7 +67,7 @@ from .layout import (
 from .machine import copy_bytes, fence
 from .measure import Measure
 from .ready import Ready
-from .slots import Slots, finished, generation
+from .slots import Slots, file_epoch, file_length, finished, generation
 from .words import Words
 
 __all__ = ["Core"]
@@ -217,8 +217,8 @@ class Core:
         kind = desc & 3
         if kind == D_BLOB:
             w[at] = 0
-            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] - (desc >> 2)
-            self._list_unlink(slot, 0)
+            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] - file_length(desc)
+            self._list_unlink(slot, file_epoch(desc))
         elif kind == D_ARENA:
             w[at] = 0
             w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] - (1 << (desc >> 2 & 63))
@@ -234,7 +234,7 @@ class Core:
         w[m + M_RESULT] = 0
         kind = desc & 3
         if kind == D_BLOB:
-            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] - (desc >> 2)
+            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] - file_length(desc)
             self._list_unlink(slot, w[m + M_EPOCH])
         elif kind == D_ARENA:
             w[RESULT_BLOCKS] = w[RESULT_BLOCKS] - (1 << (desc >> 2 & 63))

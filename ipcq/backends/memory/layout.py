@@ -219,11 +219,16 @@ EXIT_BIAS = 1 << 31  # added to an exit code, which may be negative; 0 is for "n
 KIND_CORRUPT = 5  # garbage was found in the slot
 KIND_NO_ROOM = 6  # the result found no place; inline: its size
 
-# descriptor: kind 2 bits | order 6 | block 24 | length 32, or for a blob kind 2 | length 62
+# descriptor: kind 2 bits | order 6 | block 24 | length 32, or for a blob kind 2 | length 40 | version 22
 D_NONE = 0
 D_INLINE = 1
 D_ARENA = 2
 D_BLOB = 3
+
+BLOB_LENGTH = (1 << 40) - 1
+BLOB_VERSION_SHIFT = 42  # of a payload that an update brought; it tells its file from the one before
+BLOB_VERSIONS = (1 << 22) - 1
+VERSIONED = 1 << 62  # in place of an epoch in that file's name; no epoch is so large
 
 BLOCK_BYTES = 256
 TOP_ORDER = 10  # 256 KiB, the largest payload in the arena
@@ -252,6 +257,16 @@ S_LIMITS = 5
 S_TIMEOUT = 6
 S_PARTS = 7
 
+
+# what an update reads behind the first of these
+U_SOURCE = 8
+U_HOME = 9  # the slot in which the payload was written
+U_HOME_GEN = 10
+U_OWNER = 11  # the row of who wrote it
+U_VERSION = 12  # of its file; 0 where it is none
+SOURCE_KEPT = 0  # the payload is to stay
+SOURCE_GIVEN = 1  # it is given, up to COPY_LIMIT bytes
+SOURCE_WRITTEN = 2  # it was written already, as that of a task to be pushed
 
 # --- process-private words beside the shared ones -------------------------------------------------
 OUT_WORDS = 8192

@@ -107,12 +107,12 @@ class Pusher:
         done = 0
         me = self._me()
         exchange = self.connection.exchange
-        room: _Room | None = None
+        room: Room | None = None
         while done < len(batch):
             accepted, code = exchange.push(batch[done:] if done else batch, me.index, microseconds())
             done += accepted
             if code != OK:
-                room = room or _Room(self, me, terms)
+                room = room or self.room(terms)
                 try:
                     room.make(code, batch[done])
                 except TaskSinkError as error:
@@ -123,8 +123,21 @@ class Pusher:
     def _push_large(self, task: Staged, terms: Terms) -> None:
         """Reserve a place, copy the payload without the lock, publish it."""
         connection = self.connection
+        place = self.write(task, terms)
+        code = LOST
+        try:
+            code = connection.call(connection.accept.publish, *place, microseconds())
+        finally:
+            if code != OK:
+                connection.call(connection.accept.abandon, *place)
+        if code != OK:
+            raise self._refused(code, task)
+
+    def write(self, task: Staged, terms: Terms) -> tuple[int, int, int]:
+        """Reserve a place and write the payload there; slot, generation, and the row of who has it."""
+        connection = self.connection
         me = self._me()
-        room = _Room(self, me, terms)
+        room = self.room(terms)
         payload = task[1]
         blob = len(payload) > ARENA_LIMIT
         while (code := self._reserve(task, blob, me.index)) != OK:
@@ -135,13 +148,14 @@ class Pusher:
                 connection.blobs.write(slot, generation, 0, payload)
             else:
                 connection.arena_view(block, len(payload))[:] = payload
-            code = connection.call(connection.accept.publish, slot, generation, me.index, microseconds())
         except BaseException:
             connection.call(connection.accept.abandon, slot, generation, me.index)
             raise
-        if code != OK:
-            connection.call(connection.accept.abandon, slot, generation, me.index)
-            raise self._refused(code, task)
+        return slot, generation, me.index
+
+    def room(self, terms: Terms) -> Room:
+        """What gets room for a task of ours."""
+        return Room(self, self._me, terms)
 
     def _reserve(self, task: Staged, blob: bool, index: int) -> int:
         connection = self.connection
@@ -184,10 +198,10 @@ class Pusher:
             )
 
 
-class _Room:
+class Room:
     """What one push does to get room, and for how long it waits for it."""
 
-    def __init__(self, pusher: Pusher, me: Participant, terms: Terms) -> None:
+    def __init__(self, pusher: Pusher, me: Callable[[], Participant], terms: Terms) -> None:
         self._pusher, self._me, self._terms = pusher, me, terms
         self._connection = pusher.connection
         self._started = time.monotonic()
@@ -213,9 +227,9 @@ class _Room:
         if connection.call(connection.accept.make_room, BATCH):
             return
         if self._seen is None:
-            self._seen = connection.call(connection.accept.wait_for_space, self._me.index)
+            self._seen = connection.call(connection.accept.wait_for_space, self._me().index)
             return
-        if connection.call(connection.collect.waits_for_itself, self._me.index):
+        if connection.call(connection.collect.waits_for_itself, self._me().index):
             raise QueueFull(
                 f"queue {self._pusher.queue!r} is full of results that this process has not fetched, or of"
                 f" its KILLED tasks ({self._used()}); fetch while pushing, vacuum(), raise capacity=, or push"
@@ -226,7 +240,7 @@ class _Room:
             left = self._terms.until - time.monotonic()
             if left <= 0:
                 raise self._full(code, task)
-        self._me.sleep(self._seen, left)
+        self._me().sleep(self._seen, left)
         self._seen = None
         housekeep(connection)
 

@@ -30,7 +30,7 @@ from .layout import (
 )
 from .participant import read_text
 from .parts import Codecs, HeldTask, Holder, Slot, error_of, task_of
-from .slots import generation, owner
+from .slots import file_epoch, file_length, generation, owner
 
 __all__ = ["Reader"]
 
@@ -87,7 +87,9 @@ class Reader:
             at = (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES
             return bytes(self._arena[at : at + (desc >> 32)])
         if kind == D_BLOB:
-            return self.connection.blobs.map(slot.number, generation(slot.word), 0, desc >> 2)
+            return self.connection.blobs.map(
+                slot.number, generation(slot.word), file_epoch(desc), file_length(desc)
+            )
         return None
 
     # --- tasks ----------------------------------------------------------------------------------
@@ -104,7 +106,8 @@ class Reader:
         """
         payload = None
         if held[6] & 3 == D_BLOB:
-            payload = self.connection.blobs.map(held[0], held[1], 0, held[6] >> 2)
+            desc = held[6]
+            payload = self.connection.blobs.map(held[0], held[1], file_epoch(desc), file_length(desc))
             if not self._is_still(held[0], held[3], held[2]):
                 return None
         return HeldTask(held, payload, holder)
@@ -142,7 +145,7 @@ class Reader:
         _, slot, word, epoch, kind, desc, inline = found
         data: bytes | memoryview | None = inline
         if data is None and desc & 3 == D_BLOB:
-            data = self.connection.blobs.map(slot, generation(word), epoch, desc >> 2)
+            data = self.connection.blobs.map(slot, generation(word), epoch, file_length(desc))
         if word & STATUS_MASK != ST_DONE:
             return TaskResult(task_id, _KILLED, None, error_of(kind, word, data))
         if kind & 0xFF != KIND_VALUE or data is None:

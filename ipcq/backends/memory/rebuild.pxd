@@ -3,7 +3,7 @@ from libc.stdint cimport uint64_t
 
 from .constants cimport *
 from .core cimport Core
-from .slots cimport finished, generation, owner
+from .slots cimport file_length, finished, generation, owner
 from .words cimport word_t
 
 

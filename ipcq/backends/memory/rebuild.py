@@ -86,7 +86,7 @@ from .layout import (
     STATUS_MASK,
     UNFETCHED,
 )
-from .slots import finished, generation, owner
+from .slots import file_length, finished, generation, owner
 
 __all__ = ["Rebuild"]
 
@@ -94,7 +94,7 @@ OP_REBUILD = 16
 
 SEQ_LIMIT = 1 << 62  # at a million a second, 146,000 years
 TIME_LIMIT = 1 << 62  # microseconds: likewise; what is added to a moment stays a word
-BLOB_LIMIT = 1 << 40  # bytes in one file: the sum over all slots stays a word
+BLOB_LIMIT = 1 << 39  # bytes in one file: the sum over all slots stays a word
 
 
 class Rebuild:
@@ -251,7 +251,7 @@ class Rebuild:
         """Whether the metadata can be what ipcq wrote for a task in that status."""
         w = self.w
         payload = w[m + M_PAYLOAD]
-        length = payload >> 2 if payload & 3 == D_BLOB else payload >> 32
+        length = file_length(payload) if payload & 3 == D_BLOB else payload >> 32
         return (
             w[m + M_EPOCH] < SEQ_LIMIT
             and max(w[m + M_RUN_AT], w[m + M_LOCK_AT], w[m + M_DONE_AT]) < TIME_LIMIT
@@ -270,7 +270,7 @@ class Rebuild:
         if kind == D_ARENA:
             return desc >> 32 <= BLOCK_BYTES << min(desc >> 2 & 63, 32)
         if kind == D_BLOB:
-            return desc >> 2 <= BLOB_LIMIT
+            return file_length(desc) <= BLOB_LIMIT
         return desc == 0
 
     def _claim(self, m: int, status: int) -> bool:
@@ -348,12 +348,12 @@ class Rebuild:
         if payload & 3 == D_ARENA:
             w[PAYLOAD_BLOCKS] = w[PAYLOAD_BLOCKS] + (1 << (payload >> 2 & 63))
         elif payload & 3 == D_BLOB:
-            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] + (payload >> 2)
+            w[PAYLOAD_BLOB_BYTES] = w[PAYLOAD_BLOB_BYTES] + file_length(payload)
         result = w[m + M_RESULT]
         if result & 3 == D_ARENA:
             w[RESULT_BLOCKS] = w[RESULT_BLOCKS] + (1 << (result >> 2 & 63))
         elif result & 3 == D_BLOB:
-            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + (result >> 2)
+            w[RESULT_BLOB_BYTES] = w[RESULT_BLOB_BYTES] + file_length(result)
 
     def _charge_pusher(self, slot: int, word: int) -> None:
         w = self.w

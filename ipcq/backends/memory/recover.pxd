@@ -6,7 +6,7 @@ from .bits cimport discard_from_set
 from .core cimport Core
 from .deliver cimport Deliver
 from .finish cimport Finish
-from .slots cimport generation, owner
+from .slots cimport file_epoch, generation, owner
 from .words cimport word_t
 
 

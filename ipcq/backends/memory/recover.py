@@ -55,10 +55,11 @@ from .layout import (
     ST_WRITING,
     STATUS_MASK,
     UNFETCHED,
+    VERSIONED,
     WAKES,
     WORD_MASK,
 )
-from .slots import generation, owner
+from .slots import file_epoch, generation, owner
 
 __all__ = ["Recover"]
 
@@ -203,6 +204,6 @@ class Recover:
         if word & STATUS_MASK == ST_FREE or generation(word) != gen:
             return False
         m = self.core.meta_at + slot * META_WORDS
-        if not epoch:
-            return w[m + M_PAYLOAD] & 3 == D_BLOB
+        if not epoch or epoch & VERSIONED:
+            return w[m + M_PAYLOAD] & 3 == D_BLOB and file_epoch(w[m + M_PAYLOAD]) == epoch
         return w[m + M_RESULT] & 3 == D_BLOB and w[m + M_EPOCH] == epoch

@@ -8,6 +8,11 @@ cpdef uint64_t generation(uint64_t word) except? 0xFFFF_FFFF_FFFF_FFFF nogil
 
 cpdef uint64_t owner(uint64_t word) except? 0xFFFF_FFFF_FFFF_FFFF nogil
 
+cpdef uint64_t file_length(uint64_t desc) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+
+@cython.locals(version=uint64_t)
+cpdef uint64_t file_epoch(uint64_t desc) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+
 @cython.locals(status=uint64_t)
 cpdef bint finished(uint64_t word) except -1 nogil
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .layout import (
+    BLOB_LENGTH,
+    BLOB_VERSION_SHIFT,
     COUNTS,
     FETCHED_FLAG,
     FREE_HEAD,
@@ -20,10 +22,11 @@ from .layout import (
     ST_FREE,
     ST_KILLED,
     STATUS_MASK,
+    VERSIONED,
 )
 from .words import Words
 
-__all__ = ["Slots", "finished", "generation", "owner"]
+__all__ = ["Slots", "file_epoch", "file_length", "finished", "generation", "owner"]
 
 
 def generation(word: int) -> int:
@@ -40,6 +43,17 @@ def finished(word: int) -> bool:
     """Whether the task is DONE or KILLED."""
     status = word & STATUS_MASK
     return status == ST_DONE or status == ST_KILLED
+
+
+def file_length(desc: int) -> int:
+    """The bytes of a payload or result that lies in a file."""
+    return desc >> 2 & BLOB_LENGTH
+
+
+def file_epoch(desc: int) -> int:
+    """What is in the place of an epoch in the name of a payload's file; 0 where no update brought it."""
+    version = desc >> BLOB_VERSION_SHIFT
+    return VERSIONED | version if version else 0
 
 
 class Slots:

@@ -35,6 +35,7 @@ from .parts import Codecs, codec_or_unknown, status_of
 from .pushing import BATCH, DEFAULTS, Pusher, Staged, read_parts
 from .reading import Reader
 from .settings import Wishes
+from .updating import Updater
 from .waiting import Inbox, MemoryCompletions
 
 __all__ = ["MemoryStorage"]
@@ -56,6 +57,7 @@ _CAPABILITIES = frozenset(
         "ResumeAbandoned",
         "ResumeById",
         "TaskSink",
+        "Update",
         "Vacuum",
         "WaitForCompletion",
         "WeakTaskSink",
@@ -125,6 +127,7 @@ class MemoryStorage:
             self._pusher = Pusher(connection, queue, self._codecs, self._me)
             self._inbox = Inbox(self._reader, self._me)
             self._amender = Amender(connection, queue)
+            self._updater = Updater(connection, queue, self._reader, self._pusher)
             if reclaim_abandoned(connection):
                 sweep_blobs(connection)
         except BaseException:
@@ -379,6 +382,11 @@ class MemoryStorage:
         """Make a task KILLED, with the error ``Cancelled``; whether it will not run, or was ended."""
         self._attached()
         return self._amender.cancel(TaskId.parse(task_id), running=running)
+
+    def update(self, task: Task[Any], *, expect: Status | None = None) -> Task[Any]:
+        """Store the parts of ``task`` that may change, all of them or none; the task as it is stored now."""
+        self._attached()
+        return self._updater.update(task, expect)
 
     def reschedule(
         self, task: TaskId | str | Task[Any], wait: float | timedelta | datetime, *, force: bool = False

@@ -6,15 +6,23 @@ import pytest
 
 from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import (
+    BLOB_VERSION_SHIFT,
+    BLOB_VERSIONS,
     BUSY,
+    D_BLOB,
     GONE,
     KIND_CANCELLED,
     LOST,
     M_EPOCH,
+    M_PAYLOAD,
+    NO_BYTES,
     OK,
     REFUSED,
+    SEQ,
+    SOURCE_WRITTEN,
     ST_DONE,
     ST_FAILED,
+    ST_FREE,
     ST_KILLED,
 )
 from tests.crash.simulation import SECOND, New, Simulation
@@ -71,4 +79,54 @@ def test_a_result_that_is_being_stored_is_not_taken_away(sim: Simulation) -> Non
     sim.end(lease, WORKER, ST_FAILED, wait=SECOND)
     assert sim.cancel(0) == OK
     assert sim.truth()[0].status == ST_KILLED
+    assert audit(sim.unwatched) == []
+
+
+def test_a_new_version_takes_over_what_was_written_aside(sim: Simulation) -> None:
+    """The place in which the payload was written is free then; without it, or another's, nothing changes."""
+    sim.push(CLIENT, New(0))
+    home = sim.reserve(CLIENT, New(0, size=2000))
+    assert not isinstance(home, int)
+    before = sim.truth()
+    assert sim.update(0, New(0, size=2000), OTHER, SOURCE_WRITTEN, home) == LOST
+    assert sim.update(0, New(0, size=2000), CLIENT, SOURCE_WRITTEN, home._replace(gen=9)) == LOST
+    assert sim.truth() == before
+    assert sim.update(0, New(0, size=2000, level=3), CLIENT, SOURCE_WRITTEN, home) == OK
+    assert sim.update(0, New(0, size=2000, level=3), CLIENT, SOURCE_WRITTEN, home) == LOST
+    assert sim.truth()[0].payload == New(0, size=2000).payload
+    assert sim.with_status(ST_FREE) == [home.slot]
+    assert audit(sim.unwatched) == []
+
+
+def test_the_versions_of_a_file_differ(sim: Simulation) -> None:
+    """From each other, from that of the task, and from none, though the numbers begin again."""
+    sim.push(CLIENT, New(0))
+    at = sim.core.meta_at + M_PAYLOAD
+    sim.plain[SEQ] = BLOB_VERSIONS
+    sim.plain[at] = D_BLOB | 100 << 2 | BLOB_VERSIONS << BLOB_VERSION_SHIFT
+    assert [sim.amend.next_version(0) for _ in range(3)] == [1, 2, 3]
+
+
+def test_no_room_for_a_new_version(sim: Simulation) -> None:
+    """The task is as it was, and so are the bytes in use."""
+    sim.push(CLIENT, New(0, size=4000), New(1, size=4000), New(2, size=3000))
+    before = sim.image()
+    assert sim.update(0, New(0, size=4096)) == NO_BYTES
+    assert sim.truth()[0].payload == New(0, size=4000).payload
+    assert audit(sim.unwatched) == []
+    sim.rebuild()
+    recovered = sim.truth()
+    sim.load(before)
+    assert sim.truth() == recovered
+
+
+@pytest.mark.parametrize("size", [10, 300, 900])
+def test_a_ready_task_keeps_its_place(sim: Simulation, size: int) -> None:
+    """It is changed where it is, among many of its priority, and moved to where it belongs in another."""
+    sim.push(CLIENT, *(New(n) for n in range(5)))
+    assert sim.update(1, New(1, size=size)) == OK
+    assert sim.order() == [0, 1, 2, 3, 4]
+    for slot in (3, 0, 2):
+        assert sim.update(slot, New(slot, level=9)) == OK
+    assert sim.order() == [0, 2, 3, 1, 4]
     assert audit(sim.unwatched) == []

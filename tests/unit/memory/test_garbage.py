@@ -19,6 +19,7 @@ from ipcq.backends.memory.layout import (
     OP,
     PART_WORDS,
     PARTS_AT,
+    SOURCE_WRITTEN,
     ST_DONE,
     ST_FAILED,
 )
@@ -71,6 +72,8 @@ def _operations(sim: Simulation) -> list[Callable[[], object]]:
         lambda: [sim.end(lease, WORKER, ST_DONE, 1, result) for lease in held[::3]],
         lambda: [sim.end(lease, WORKER, ST_FAILED, 2, b"error", 1) for lease in held],
         lambda: [sim.cancel(slot) for slot in some[::2]],
+        lambda: [sim.update(slot, New(310 + slot, size=300 * (slot % 2))) for slot in some[::3]],
+        lambda: [sim.update(held[1].slot, New(320, size=2000), CLIENT, SOURCE_WRITTEN, at) for at in held],
         lambda: [sim.resume(slot, slot % 2 * SECOND) for slot in some[1::3]],
         lambda: sim.collect.find(1, 12),
         lambda: sim.collect.inbox(CLIENT, 99),

@@ -277,11 +277,12 @@ def test_a_task_resumed_while_it_is_fetched(queue: MemoryStorage, monkeypatch: p
 
     def resume_first(*args: Any) -> Any:
         result = read(*args)
-        monkeypatch.undo()
+        patch.undo()
         assert queue.resume_by_id(task_id)
         return result
 
-    monkeypatch.setattr(type(queue._reader), "result", resume_first)
-    wait = queue.wait_for([task_id], 20)
-    work(queue, 1, lambda args: "good")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(queue._reader), "result", resume_first)
+        wait = queue.wait_for([task_id], 20)
+        work(queue, 1, lambda args: "good")
     assert next(wait).unwrap() == "good"
