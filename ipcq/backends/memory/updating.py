@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ...errors import Conflict, IllegalTransition
 from ...status import Status
 from ...task import Lease, Queue, Task, TaskId
+from ..parts import Terms
 from .connection import Connection, microseconds
 from .layout import (
     ARENA_LIMIT,
@@ -28,7 +29,7 @@ from .layout import (
     VERSIONED,
 )
 from .parts import Slot
-from .pushing import Pusher, Staged, Terms, read_parts
+from .pushing import Pusher, Staged, read_parts
 from .reading import Reader, not_found
 from .sight import Seen, Sight
 from .slots import generation
