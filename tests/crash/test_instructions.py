@@ -19,13 +19,19 @@ from ipcq import MemoryStorage
 from ipcq.backends.memory.connection import microseconds
 from ipcq.backends.memory.exchange import Staged
 from ipcq.backends.memory.layout import (
+    FRESH,
     L_DEATHS_SHIFT,
     L_KEEP,
     L_LEVEL_SHIFT,
+    M_EPOCH,
+    M_LIMITS,
+    META_WORDS,
     NEED_SLOTS,
     OP,
     REBUILDS,
     S_WORDS,
+    SOURCE_GIVEN,
+    SOURCE_KEPT,
     ST_DONE,
     ST_FAILED,
     ST_KILLED,
@@ -63,6 +69,7 @@ class Hands:
             self.push()
             for slot, epoch in self.take():
                 self.end(slot, epoch)
+            self.change()
             self.fetch()
             connection.run(connection.accept.make_room, MANY)
             connection.run(connection.deliver.unhoard, microseconds())
@@ -113,6 +120,29 @@ class Hands:
         status = self.chance.choice((ST_DONE, ST_DONE, ST_FAILED, ST_KILLED))
         lease = (slot, gen, epoch, self.worker)
         connection.run(connection.finish.end, *lease, status, 1, memoryview(bytes(size)), size, now, now)
+
+    def change(self) -> None:
+        """Tasks from outside, whoever has them."""
+        connection, words, core = self.connection, self.connection.words, self.connection.core
+        for _ in range(MANY):
+            slot = self.chance.randrange(words[FRESH])
+            m, now = core.meta_at + slot * META_WORDS, microseconds()
+            seen = slot, words[core.state_at + slot], words[m + M_EPOCH]
+            which = self.chance.random()
+            if which < 0.1:
+                connection.run(connection.amend.cancel, *seen, now)
+            elif which < 0.5:
+                connection.run(connection.amend.resume, *seen, now + self.chance.choice((0, 300)), True, now)
+            else:
+                self.update(seen, words[m + M_LIMITS] ^ self.chance.randrange(4) << L_LEVEL_SHIFT)
+
+    def update(self, seen: tuple[int, int, int], limits: int) -> None:
+        connection, stage = self.connection, self.connection.stage
+        size = self.chance.choice(SIZES)
+        source = self.chance.choice((SOURCE_KEPT, SOURCE_GIVEN))
+        for at, word in enumerate((0, 0, 0, size, 0, limits, 0, 0, source)):
+            stage[at] = word
+        connection.run(connection.amend.update, *seen, memoryview(bytes(size)), microseconds())
 
     def fetch(self) -> None:
         connection, stage, out = self.connection, self.connection.stage, self.connection.out
