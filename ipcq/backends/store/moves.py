@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...backend import WorkerExit
+from ...errors import IllegalTransition
 from ...result import ErrorInfo
 from ...status import Status, check_transition
 from ..deaths import worker_died
@@ -36,6 +37,11 @@ def _move(task: TaskRecord, target: Status, **changes: Any) -> TaskRecord:
     return replace(task, status=target, **changes)
 
 
+def _check_owner(task: TaskRecord, target: Status) -> None:
+    if task.owner is None:  # the table has this move, but for others to make
+        raise IllegalTransition(task.status, target)
+
+
 # --- by workers -----------------------------------------------------------------------------------
 
 
@@ -55,6 +61,7 @@ def take(task: TaskRecord, owner: Owner, seq: int, now: int, *, start: bool) -> 
 
 def start(task: TaskRecord, now: int) -> TaskRecord:
     """QUEUED -> RUNNING."""
+    _check_owner(task, Status.RUNNING)
     return _move(task, Status.RUNNING, started=now)
 
 
@@ -84,6 +91,7 @@ def fail(task: TaskRecord, error: ErrorInfo, run_at: int, now: int, *, final: bo
 
 def give_back(task: TaskRecord) -> TaskRecord:
     """QUEUED, RUNNING -> PENDING at its old place, nothing charged."""
+    _check_owner(task, Status.PENDING)
     return _move(task, Status.PENDING, **_FREE)
 
 

@@ -107,7 +107,7 @@ class View:
         self._torn = True  # until it is whole: a Ctrl-C may come in between
         try:
             self._note(key, version, value, task)
-        except CorruptQueue as error:
+        except (CorruptQueue, ValueError) as error:  # a key may be no task's, too
             if key not in self._strange:
                 self._strange.add(key)
                 log.error("record %r of %r is left aside: %s", key, self.store, error)
