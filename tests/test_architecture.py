@@ -36,6 +36,9 @@ SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings",
     "settings", "segment", "opening",
 }  # fmt: skip
 
+# The same inside the backend of stores: what follows from records alone.
+STORE_PURE = {"contract", "keys", "plain", "record", "moves", "order", "sums", "members", "index", "settings"}
+
 # What a pure module may use: nothing that asks the operating system, and no clock.
 CALCULATING = {
     "__future__",
@@ -161,6 +164,19 @@ def test_inside_the_json_backend_algorithms_are_pure() -> None:
         elif module in JSON_SYSTEM:
             wrong[name] = inside - JSON_PURE - JSON_SYSTEM
     assert {name.rpartition(".")[2] for name in wrong} == JSON_PURE | JSON_SYSTEM
+    assert not any(wrong.values()), wrong
+
+
+def test_inside_the_backend_of_stores_decisions_are_pure() -> None:
+    """Records, moves and the index ask neither a store nor the operating system nor a clock."""
+    inside = {name.rpartition(".")[2]: name for name in SOURCES if name.startswith("ipcq.backends.store.")}
+    assert set(inside) >= STORE_PURE
+    may_use = CALCULATING | {"base64", "hashlib", "heapq", "json"}
+    wrong = {}
+    for module in STORE_PURE:
+        name = inside[module]
+        near = {t.rpartition(".")[2] for t in _own(name) if t.startswith("ipcq.backends.store.")}
+        wrong[module] = near - STORE_PURE | IMPORTS[name] - set(SOURCES) - may_use
     assert not any(wrong.values()), wrong
 
 

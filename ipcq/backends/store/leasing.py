@@ -17,7 +17,8 @@ from ..parts import microseconds
 from .contract import Write
 from .desk import BATCH, Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
-from .members import beaten, dump_worker, own_worker
+from .living import beaten, own_worker
+from .members import dump_worker
 from .moves import fail, finish, give_back
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery

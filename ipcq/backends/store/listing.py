@@ -12,7 +12,8 @@ from ...task import Task, TaskId
 from ..parts import microseconds
 from .desk import Desk
 from .index import Entry, Index
-from .members import WorkerRecord, is_dead
+from .living import is_dead
+from .members import WorkerRecord
 
 __all__ = ["list_all_tasks", "list_tasks", "list_workers", "queue_info"]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...errors import CorruptQueue
-from ..liveness import Identity, identity_is_gone, own_identity, resident_bytes
+from ..liveness import Identity
 from .plain import as_json, from_json
 
-__all__ = ["WorkerRecord", "beaten", "dump_worker", "is_dead", "is_here", "load_worker", "own_worker"]
+__all__ = ["WorkerRecord", "dump_worker", "load_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +37,6 @@ class WorkerRecord:
     layers: tuple[str, ...] = ()
     rss: int = 0
     stop: bool = False
-
-
-def own_worker(worker_id: str, number: int, layers: tuple[str, ...], now: int) -> WorkerRecord:
-    """A worker in this process."""
-    return WorkerRecord(worker_id, number, _host(), own_identity(), now, now, layers, resident_bytes())
-
-
-def beaten(worker: WorkerRecord, now: int) -> WorkerRecord:
-    """The same, heard at this moment."""
-    return replace(worker, beat=now, rss=resident_bytes())
-
-
-def is_here(worker: WorkerRecord) -> bool:
-    """Whether its process can be seen from here: same host, boot and pid namespace."""
-    return worker.host == _host() and worker.identity.can_be_seen
-
-
-def is_dead(worker: WorkerRecord, now: int, dead_after: int) -> bool:
-    """Whether it is: here, that its process is gone, however long it was silent; elsewhere, its silence.
-
-    Args:
-        dead_after: microseconds of silence.
-    """
-    if is_here(worker):
-        return identity_is_gone(worker.identity)
-    return now - worker.beat > dead_after
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()
 
 
 def dump_worker(worker: WorkerRecord) -> bytes:

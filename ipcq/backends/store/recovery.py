@@ -13,7 +13,8 @@ from ..parts import microseconds
 from .contract import Write
 from .desk import BATCH, Desk, Held
 from .keys import worker_key
-from .members import WorkerRecord, is_dead, is_here
+from .living import is_dead, is_here
+from .members import WorkerRecord
 from .moves import give_back, reclaim
 from .sums import Sums
 from .view import Change, Patience

@@ -14,7 +14,7 @@ from ..liveness import kill_process, own_identity
 from ..parts import microseconds, read_parts
 from .desk import Desk, Held, sums_of
 from .keys import payload_key
-from .members import is_here
+from .living import is_here
 from .moves import cancel, resume
 from .record import Body, TaskRecord
 from .recovery import Recovery
