@@ -22,7 +22,16 @@ from hypothesis.stateful import (
 from ipcq import ErrorInfo, Filter, IpcqError, Status, Task, TaskId, TaskResult
 from ipcq.testing.columns import COLUMNS
 
-NEEDED = {"FetchById", "Reschedule", "ResumeById", "Cancel", "Vacuum", "WaitForCompletion", "Metrics"}
+NEEDED = {
+    "FetchById",
+    "Reschedule",
+    "ResumeById",
+    "Cancel",
+    "Update",
+    "Vacuum",
+    "WaitForCompletion",
+    "Metrics",
+}
 HOUR = 3600.0
 COUNTED = {
     "PENDING_JOBS", "QUEUED_JOBS", "RUNNING_JOBS", "DONE_JOBS", "FAILED_JOBS", "KILLED_JOBS", "TOTAL_JOBS",
@@ -282,8 +291,7 @@ class Agreement(RuleBasedStateMachine):
         expect=st.sampled_from((None, None, Status.PENDING, Status.FAILED)),
     )
     def update(self, pick: int, changes: dict[str, Any], expect: Status | None) -> None:
-        if all("Update" in player.backend.capabilities() for player in self.players.values()):
-            self.agree(lambda player: player.update(self._one(pick), changes, expect))
+        self.agree(lambda player: player.update(self._one(pick), changes, expect))
 
     @precondition(has_tasks)
     @rule(pick=picks)
