@@ -48,11 +48,13 @@ def hold(task: list[Any]) -> int:
 
 
 def end_badly(how: str) -> str:
-    """End the process in some way, or do as told and answer."""
+    """End the process in some way, or never; or do as told and answer."""
     if how == "SIGKILL":
         os.kill(os.getpid(), signal.SIGKILL)
     elif how == "segfault":
         ctypes.string_at(0)
+    elif how == "stay":
+        threading.Event().wait()
     elif how.startswith("exit"):
         os._exit(int(how.removeprefix("exit ")))
     return how

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipcq import Monitor, Status, TaskFailed, TaskResult, WorkerDied
+from tests.unit.memory.acting import error_of, status, until
 
 from .aftermath import check_empty
 from .handlers import end_badly
@@ -46,6 +47,24 @@ def test_a_task_that_ends_its_workers_is_given_up(make_queue: MakeQueue) -> None
         assert died.rss > 1 << 20
         assert (died.signal, died.exitcode) == (number, exitcode)
         print(f"\n{died}")
+    check_empty(storage)
+
+
+def test_a_cancelled_task_ends_with_its_worker(make_queue: MakeQueue) -> None:
+    """The Monitor replaces the process, and what that held behind the task is run, nothing charged."""
+    storage = make_queue()
+    with Monitor(storage, end_badly, workers=1, prefetch=8) as monitor:
+        stuck, *others = storage.push_bulk(["stay", *(f"task {n}" for n in range(20))])
+        until(lambda: status(storage, stuck) is Status.RUNNING)
+        before = monitor.workers
+        assert storage.cancel(stuck, running=True)
+        assert [storage.wait(task_id, PATIENCE).unwrap() for task_id in others] == [
+            f"task {n}" for n in range(20)
+        ]
+        assert set(monitor.workers).isdisjoint(before)
+        tasks = [storage.fetch_by_id(task_id) for task_id in (stuck, *others)]
+        assert [(task.deaths, task.attempts) for task in tasks if task] == [(0, 0), *[(0, 1)] * 20]
+        assert error_of(storage.wait(stuck, 0)).type == "Cancelled"
     check_empty(storage)
 
 
