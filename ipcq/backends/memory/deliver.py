@@ -133,6 +133,8 @@ class Deliver:
         w = self.w
         m = self.core.meta_at + slot * META_WORDS
         self.core.ready.remove(slot)
+        if w[m + M_RESULT]:
+            self.core.drop_result(slot)  # the error of the run before; its file is named by that run's epoch
         word = w[self.core.state_at + slot]
         w[m + M_EPOCH] = w[m + M_EPOCH] + 1  # alone it changes nothing: nobody holds the new epoch
         w[m + M_LOCK_AT] = now
@@ -141,8 +143,6 @@ class Deliver:
         kept = word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)
         self.core.slots.commit(slot, kept | index + 1 << OWNER_SHIFT | status)
         self.core.own(slot, index)
-        if w[m + M_RESULT]:
-            self.core.drop_result(slot)  # the error of the run before
 
     def start(self, slot: int, gen: int, epoch: int, index: int, now: int) -> int:
         """QUEUED -> RUNNING; LOST where the lease is void."""

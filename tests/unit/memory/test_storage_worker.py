@@ -656,3 +656,18 @@ def test_capabilities(queue: MemoryStorage) -> None:
     }
     for name in names:
         assert isinstance(queue, getattr(ipcq, name))
+
+
+def test_the_file_of_an_error_goes_with_it(queue: MemoryStorage) -> None:
+    """A task that fails again and again with a large error has one file at the most."""
+    task_id = queue.push(0, max_attempts=4)
+    files = queue._connection.blobs.files
+    with worker(queue) as hands:
+        for _ in range(3):
+            task = hands.take()
+            assert files() == set()
+            hands.lease.fail(task, ErrorInfo("E", "m" * 400_000))
+            assert len(files()) == 1
+        hands.lease.finish(hands.take(), None)
+    assert queue.wait(task_id, 0).unwrap() is None
+    assert files() == set()
