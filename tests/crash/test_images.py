@@ -119,19 +119,23 @@ CHANGES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("every", "inner"),
+    [pytest.param(4, 223, id="some"), pytest.param(1, 7, id="all", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(("case", "situation"), CHANGES)
-def test_a_change_is_whole(case: Case, situation: Callable[[], Simulation]) -> None:
+def test_a_change_is_whole(case: Case, situation: Callable[[], Simulation], every: int, inner: int) -> None:
     """After a kill at any store, and at any of the repair, all words of a task are new, or none is."""
     sim = situation()
     images = _images(case, sim)
     before, after = (_words(sim, image, case.dead) for image in (images[0], images[-1]))
     assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
 
-    for image in images[1:-1]:
+    for image in images[1:-1:every]:
         assert _words(sim, image, case.dead) in (before, after)
         sim.load(image)
         if sim.plain[OP]:
-            for half_way in sim.images(sim.rebuild, 97):
+            for half_way in sim.images(sim.rebuild, inner):
                 assert _words(sim, half_way, case.dead) in (before, after)
 
 
