@@ -21,6 +21,7 @@ from .pushing import Pusher
 from .recovery import Recovery
 from .settings import Settings, Wishes
 from .steering import Steering
+from .updating import Updater
 from .view import Change, Patience, View
 from .waiting import Inbox
 
@@ -37,6 +38,7 @@ class Tools(NamedTuple):
     pusher: Pusher
     inbox: Inbox
     steering: Steering
+    updater: Updater
 
 
 class Handle:
@@ -54,8 +56,14 @@ class Handle:
         settings = _settle(view, queue, wishes, create)
         desk = Desk(view, queue, settings, Codecs(own or get_codec(settings.codec)))
         recovery = Recovery(desk)
+        steering = Steering(desk, recovery)
         self._tools = Tools(
-            desk, recovery, Pusher(desk, recovery), Inbox(desk, recovery), Steering(desk, recovery)
+            desk,
+            recovery,
+            Pusher(desk, recovery),
+            Inbox(desk, recovery),
+            steering,
+            Updater(desk, recovery, steering),
         )
         recovery.abandoned()
 

@@ -13,7 +13,7 @@ from ...errors import IllegalTransition
 from ...result import ErrorInfo
 from ...status import Status, check_transition
 from ..deaths import worker_died
-from ..parts import MAX_ATTEMPTS, MAX_DEATHS
+from ..parts import MAX_ATTEMPTS, MAX_DEATHS, Parts
 from .record import Body, Owner, TaskRecord
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "resume",
     "start",
     "take",
+    "update",
 ]
 
 _CANCELLED = ErrorInfo("Cancelled", "the task was cancelled; what it gave, if anything, was not stored")
@@ -138,6 +139,31 @@ def resume(task: TaskRecord, seq: int, run_at: int, now: int, *, reset: bool = F
         task, Status.PENDING, run_at=run_at, delayed=run_at > now, seq=seq, epoch=task.epoch + 1, error=None,
         done=0, done_seq=0, fetched=False, attempts=0 if reset else task.attempts,
         deaths=0 if reset else min(task.deaths, task.max_deaths), **_FREE,
+    )  # fmt: skip
+
+
+def update(
+    task: TaskRecord, parts: Parts, payload: Body | None, codec: str, seq: int, version: int, now: int
+) -> TaskRecord:
+    """PENDING, QUEUED -> PENDING; FAILED stays so while it has an attempt left, KILLED in any case.
+
+    What a task has over its new limits is forgiven: it has the run that it is owed.
+
+    Args:
+        seq: its place in the order, which it keeps.
+        version: of the write by which it ended, if that is not noted.
+    """
+    killed, status = task.status is Status.KILLED, Status.PENDING
+    if killed or (task.status is Status.FAILED and task.attempts < parts.max_attempts):
+        status = task.status
+    else:
+        check_transition(task.status, status)
+    return replace(
+        task, status=status, run_at=parts.run_at, delayed=parts.run_at > now and not killed, seq=seq,
+        priority=parts.priority, max_attempts=parts.max_attempts, max_deaths=parts.max_deaths,
+        deaths=min(task.deaths, parts.max_deaths + killed), timeout=parts.timeout, metadata=parts.metadata,
+        payload=payload, codec=codec, epoch=task.epoch + 1, error=task.error if killed else None,
+        done_seq=task.done_seq or version if killed else 0, **_FREE,
     )  # fmt: skip
 
 

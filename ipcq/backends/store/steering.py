@@ -1,22 +1,19 @@
-"""Tasks changed from outside: update, reschedule, resume, cancel."""
+"""Tasks moved from outside: reschedule, resume, cancel."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
-from ...errors import Conflict, IllegalTransition
+from ...errors import IllegalTransition
 from ...status import TERMINAL, Status
-from ...task import Task, TaskId
+from ...task import TaskId
 from ..liveness import kill_process, own_identity
-from ..parts import microseconds, read_parts
+from ..parts import microseconds
 from .desk import Desk, Held, sums_of
-from .keys import payload_key
 from .living import is_here
 from .moves import cancel, resume
-from .record import Body, TaskRecord
+from .record import TaskRecord
 from .recovery import Recovery
 from .view import Change, Patience
 
@@ -26,7 +23,7 @@ log = logging.getLogger("ipcq.store")
 
 
 class Steering:
-    """Changes tasks of one queue, whoever has them."""
+    """Moves tasks of one queue, whoever has them."""
 
     def __init__(self, desk: Desk, recovery: Recovery) -> None:
         self._desk = desk
@@ -34,59 +31,6 @@ class Steering:
 
     def __repr__(self) -> str:
         return f"<Steering at {self._desk!r}>"
-
-    def update(self, task: Task[Any], expect: Status | None) -> TaskRecord:
-        """Store what may change of a task; see `Update`."""
-        parts = read_parts(
-            priority=task.priority,
-            run_at=task.run_at,
-            max_attempts=task.max_attempts,
-            max_deaths=task.max_deaths,
-            metadata=task.metadata,
-            run_timeout=task.timeout,
-        )
-        codec = self._desk.codecs.own
-        data = bytes(codec.encode(task.args))
-
-        def changed(held: Held) -> list[Change]:
-            self._check_update(held.task, task, expect)
-            now, run_at = microseconds(), parts.run_at
-            after = replace(
-                held.task,
-                run_at=run_at or now,
-                delayed=run_at > now,
-                priority=parts.priority,
-                max_attempts=parts.max_attempts,
-                max_deaths=parts.max_deaths,
-                metadata=parts.metadata,
-                timeout=parts.timeout,
-                payload=Body.of(data),
-                codec=codec.name,
-                seq=self._desk.place(held),
-            )
-            return [self._desk.put(after, held.version), *self._payload(held.task, after, data)]
-
-        done = self._change(TaskId(task.id), changed)[0].task
-        assert done is not None
-        return done
-
-    def _payload(self, before: TaskRecord, after: TaskRecord, data: bytes) -> list[Change]:
-        key = payload_key(self._desk.queue, after.id)
-        if after.payload is not None and after.payload.data is None:
-            return [self._desk.put_bytes(key, data)]
-        return (
-            self._desk.drop_bytes(key) if before.payload is not None and before.payload.data is None else []
-        )
-
-    def _check_update(self, stored: TaskRecord, task: Task[Any], expect: Status | None) -> None:
-        if expect is not None and stored.status is not expect:
-            raise Conflict(
-                f"task {stored.id} is {stored.status.name}, not {expect.name}; nothing was changed"
-            )
-        if task.lease is not None and (stored.owner is None or stored.epoch != task.lease.epoch):
-            raise Conflict(f"task {stored.id} was handed out or given back since; nothing was changed")
-        if stored.status is Status.DONE or stored.status is Status.RUNNING:
-            raise IllegalTransition(stored.status, stored.status)
 
     def reschedule(self, task_id: TaskId, run_at: int, *, force: bool) -> None:
         """-> PENDING, due at ``run_at``; see `Reschedule`."""
@@ -165,13 +109,13 @@ class Steering:
         """
         patience = Patience()
         while True:
-            changes = changed(self._find(task_id))
+            changes = changed(self.find(task_id))
             if not changes or self._desk.view.commit(changes):
                 return changes
             patience.lost(f"task {task_id}")
             self._desk.view.refresh()
 
-    def _find(self, task_id: TaskId) -> Held:
+    def find(self, task_id: TaskId) -> Held:
         """The task; if a dead worker has it, what that had is returned first."""
         while True:
             held = self._desk.lookup(task_id)

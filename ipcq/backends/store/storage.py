@@ -151,7 +151,7 @@ class StoreBackend(Sinking, Seeing):
     def update(self, task: Task[Any], *, expect: Status | None = None) -> Task[Any]:
         """Store the parts of ``task`` that may change, all of them or none."""
         tools = self._use()
-        return tools.desk.task(tools.steering.update(task, expect))
+        return tools.desk.task(tools.updater.update(task, expect))
 
     def reschedule(
         self, task: TaskId | str | Task[Any], wait: float | timedelta | datetime, *, force: bool = False
