@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
-from ..backends.memory import MemoryStorage
 from ..errors import IpcqError
 from ..monitor import Monitor
 from .bell import Bell
@@ -23,14 +21,13 @@ from .interrupts import Interrupted, Interrupts
 from .items import from_arguments, from_descriptor, from_patterns
 from .progress import Progress, progress
 from .pump import Pump
+from .session import Session, named, private
 from .stream import Window
 from .tally import Tally
 from .writer import Writer
 
 __all__ = ["run"]
 
-_CAPACITY = 8192  # twice the window: finished tasks keep their place until it is needed
-_FOREVER = 1e9  # seconds; the reader of our output may pause for a night, no result may go meanwhile
 _GRACE = 0.5  # seconds that items have, after Ctrl-C, to end by themselves
 _PATIENCE = 3.0  # seconds that a reader of our output has, after Ctrl-C, to take what is done
 
@@ -66,24 +63,32 @@ class _Job:
     def run(self) -> int:
         """Do it all, tell what came of it, and return the exit status."""
         try:
-            with closing(self._inbox), _private_queue() as queue:
-                self._work(queue)
+            with closing(self._inbox), self._session() as session:
+                self._tally.done, self._tally.failed = session.done, session.failed
+                self._tally.earlier = self._tally.settled
+                self._work(session)
         except Interrupted:
             self._sum_up(interrupted=True)
             raise
         self._sum_up()
         return FAILED if self._tally.failed else OK
 
-    def _work(self, queue: MemoryStorage) -> None:
+    def _session(self) -> AbstractContextManager[Session]:
+        options = self._options
+        if not options.queue:
+            return private()
+        return named(options.queue, options.function, resume=options.resume, ordered=not options.unordered)
+
+    def _work(self, session: Session) -> None:
         monitor = Monitor(
-            queue,
+            session.queue,
             Call(self._options.function),
             workers=self._options.workers,
             initializer=prepare,
             initargs=(self._options.function, self._directory),
         )
         with closing(progress(self._tally, lambda: monitor.alive, quiet=self._options.quiet)) as bar:
-            pump = self._pump(queue, monitor, bar)
+            pump = self._pump(session, monitor, bar)
             self._inbox.start()
             try:
                 with _running(monitor, self._interrupts):
@@ -91,16 +96,19 @@ class _Job:
             except (Interrupted, IpcqError):
                 pump.salvage()
                 raise
+        session.finish()
 
-    def _pump(self, queue: MemoryStorage, monitor: Monitor, bar: Progress) -> Pump:
+    def _pump(self, session: Session, monitor: Monitor, bar: Progress) -> Pump:
         def look() -> None:
             self._interrupts.check()
             monitor.check()
             bar.show(self._inbox.total)
 
         window = Window(ordered=not self._options.unordered)
-        writer = Writer(1, self._impatient, before=bar.clear if os.isatty(1) else None)
-        return Pump(queue, self._inbox, window, writer, self._bell, self._tally, look)
+        wipe = bar.clear if os.isatty(1) else None
+        writer = Writer(1, self._impatient, before=wipe, after=session.lines_are_out)
+        inbox, ledger = self._inbox, session.ledger
+        return Pump(session.queue, inbox, window, writer, self._bell, self._tally, look, ledger)
 
     def _impatient(self) -> bool:
         """Whether the reader of our output had its time to take it, or a second signal came."""
@@ -109,21 +117,10 @@ class _Job:
 
     def _sum_up(self, *, interrupted: bool = False) -> None:
         if not self._options.quiet:
-            unfinished = self._inbox.seen - self._tally.settled
+            unfinished = max(0, self._inbox.seen - self._tally.settled)
             seconds = time.monotonic() - self._started
             text = self._tally.summary(seconds, unfinished=unfinished, interrupted=interrupted)
             print(f"ipcq: {text}", file=sys.stderr)
-
-
-@contextmanager
-def _private_queue() -> Iterator[MemoryStorage]:
-    """A queue for this run alone; `ipcq gc` finds it where the command itself is killed."""
-    name = f"map-{os.getpid()}-{secrets.token_hex(4)}"
-    with MemoryStorage(name, capacity=_CAPACITY, codec="raw", result_ttl=_FOREVER, ephemeral=True) as queue:
-        try:
-            yield queue
-        finally:
-            queue.destroy(force=True)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
+from ..urls import VARIABLE
 from .exits import UsageError
 
 __all__ = ["parse"]
@@ -48,6 +50,13 @@ _MAP_END = """\
 A worker that is killed costs one retry of the one item it ran; an item that
 kills three workers is reported as an error, and the rest goes on. An item that
 starts with a dash goes after --.
+
+With --queue an interrupted run (Ctrl-C, a kill; with json:// power loss too) is
+continued by the same command with --resume: no finished item runs again, and
+each line is written once over the runs. Append to the same file for that:
+
+  ipcq map thumbs:make --queue json://q.jsonl a.jpg b.jpg >>out.jsonl
+  ipcq map thumbs:make --queue json://q.jsonl a.jpg b.jpg --resume >>out.jsonl
 
 exit status:
   0    all items have a value
@@ -120,6 +129,13 @@ def _map() -> _Parser:
     )
     add("-0", "--null", action="store_true", help="items on standard input end with NUL (find -print0)")
     add("--unordered", action="store_true", help="write each result as soon as it is there")
+    add(
+        "--queue",
+        metavar="URL",
+        default=os.environ.get(VARIABLE) or None,
+        help=f"keep the items in memory://NAME or json:///PATH; default: ${VARIABLE}",
+    )
+    add("--resume", action="store_true", help="go on with the run that was interrupted in that queue")
     add("-q", "--quiet", action="store_true", help="no progress bar and no summary on standard error")
     return parser
 
@@ -137,6 +153,8 @@ def _checked(options: argparse.Namespace, words: list[str]) -> argparse.Namespac
         raise UsageError("which function? write ipcq map MODULE:FUNCTION [ITEM ...]; see ipcq map --help")
     options.function, *options.items = words
     _check_name(options.function)
+    if options.resume and not options.queue:
+        raise UsageError(f"--resume needs the queue of the interrupted run: --queue URL, or {VARIABLE}")
     if options.null and (options.items or options.glob):
         raise UsageError("-0 is about standard input, which is not read when items are given")
     return options

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Protocol
 
 from ..backend import WaitForCompletion
 from ..errors import CodecError, IpcqError, PushError, QueueFull, TaskSinkError
 from ..result import ErrorInfo, TaskResult
 from ..sink import TaskSink
-from ..task import Task
+from ..task import Task, TaskId
 from .bell import Bell
 from .inbox import Inbox
 from .items import unpack
+from .ledger import Ledger, Unrecorded
 from .output import error_line
 from .stream import Window
 from .tally import Tally
@@ -39,6 +41,7 @@ class Pump:
         bell: rung by whoever wants to be looked at.
         tally: what is counted.
         look: called at each turn; what it raises ends the loop.
+        ledger: which task each item is; None for one of a run that nobody goes on with.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class Pump:
         bell: Bell,
         tally: Tally,
         look: Callable[[], None],
+        ledger: Ledger | None = None,
     ) -> None:
         self._queue, self._inbox, self._window, self._writer = queue, inbox, window, writer
         self._bell, self._tally, self._look = bell, tally, look
-        self._next: list[bytes] = []  # taken from the inbox, not pushed yet
+        self._ledger: Ledger = ledger or Unrecorded()
+        self._next: list[Task[bytes]] = []  # taken from the inbox, not pushed yet
         self._singly = 0  # how many of them to push one by one
         self._done = queue.wait_for([])
 
@@ -78,7 +83,8 @@ class Pump:
             self._settle(self._done.ready(0))
         except IpcqError:
             pass  # the queue itself may be what ended the loop
-        self._writer.write(self._window.drain())
+        if not self._ledger.resumable:  # else those behind a gap get their lines from the next run
+            self._writer.write(self._window.drain())
         self._writer.flush()
 
     def _turn(self) -> None:
@@ -101,11 +107,14 @@ class Pump:
         """Push what there is room for; tell whether it is worth to try again at once."""
         if not self._next:
             count, size = self._window.room()
-            self._next = self._inbox.take(min(count, _BATCH), size)
+            items = self._inbox.take(min(count, _BATCH), size)
+            self._next = self._ledger.tasks(items)
+            if items and not self._next:
+                return True  # all of these have their lines
         batch = self._next[:1] if self._singly else self._next
         return bool(batch) and self._accepted(batch)
 
-    def _accepted(self, batch: list[bytes]) -> bool:
+    def _accepted(self, batch: list[Task[bytes]]) -> bool:
         try:
             self._store(batch)
         except QueueFull:
@@ -120,20 +129,23 @@ class Pump:
         self._singly = max(0, self._singly - 1)
         return True
 
-    def _store(self, batch: list[bytes]) -> None:
+    def _store(self, tasks: list[Task[bytes]]) -> None:
         """Push items; they stay in `_next` only if they were not stored.
 
         An error may come after some of them were. Pushed again, these would run twice: so the ids
         are ours, and we look which of them the queue has.
         """
-        tasks = [Task.of(item) for item in batch]
+        there = self._there(tasks) if self._ledger.known(tasks) else set()
         try:
-            self._queue.push_all(tasks, block=False)
+            self._queue.push_all([task for task in tasks if task.id not in there], block=False)
         except TaskSinkError:
-            there = self._queue.check_status([task.id for task in tasks])
-            self._admit([task for task in tasks if task.id in there])
+            there = self._there(tasks)
+            self._admit(list(takewhile(lambda task: task.id in there, tasks)))
             raise
         self._admit(tasks)
+
+    def _there(self, tasks: list[Task[bytes]]) -> set[TaskId]:
+        return set(self._queue.check_status([task.id for task in tasks]))
 
     def _admit(self, tasks: list[Task[bytes]]) -> None:
         """Note what was stored: always the first of `_next`, for a queue stores in order."""
@@ -142,11 +154,10 @@ class Pump:
         self._next = self._next[len(tasks) :]
         self._done.add([task.id for task in tasks])
 
-    def _refuse(self, item: bytes, error: Exception) -> None:
+    def _refuse(self, task: Task[bytes], error: Exception) -> None:
         """Make the refusal of an item, for instance because it is too large, its outcome."""
-        key = object()
-        self._window.admit(key, item)
-        self._fail(key, ErrorInfo.from_exception(error))
+        self._window.admit(task.id, task.args)
+        self._fail(task.id, ErrorInfo.from_exception(error))
 
     def _settle(self, results: list[TaskResult[Any]]) -> None:
         for result in results:
@@ -154,9 +165,15 @@ class Pump:
                 self._fail(result.task_id, result.error)
             else:
                 self._tally.done += 1
-                self._writer.write(self._window.settle(result.task_id, bytes(result.value or b"")))
+                self._write(result.task_id, bytes(result.value or b""))
 
-    def _fail(self, key: Hashable, error: ErrorInfo) -> None:
-        item = self._window.item(key)
+    def _fail(self, task_id: TaskId, error: ErrorInfo) -> None:
+        item = self._window.item(task_id)
         self._tally.fail(item, error)
-        self._writer.write(self._window.settle(key, error_line(unpack(item), error)))
+        self._ledger.failed(task_id)
+        self._write(task_id, error_line(unpack(item), error))
+
+    def _write(self, task_id: TaskId, line: bytes) -> None:
+        lines = self._window.settle(task_id, line)
+        self._ledger.handed(task_id, len(lines))  # before: the writer may write them out at once
+        self._writer.write(lines)

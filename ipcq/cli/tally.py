@@ -20,11 +20,13 @@ class Tally:
         done: items with a value.
         failed: items with an error.
         example: the first failure, for people.
+        earlier: how many of both an interrupted run did.
     """
 
     done: int = 0
     failed: int = 0
     example: str = ""
+    earlier: int = 0
 
     @property
     def settled(self) -> int:
@@ -49,9 +51,11 @@ class Tally:
         if not (self.settled or unfinished or interrupted):
             return "there were no items"
         parts = [f"{self.done:,} done", f"{self.failed:,} failed"]
+        if self.earlier:
+            parts.append(f"{self.earlier:,} of them by earlier runs")
         if unfinished:
             parts.append(f"{unfinished:,} unfinished")
-        rate = self.settled / seconds if seconds > 0 else 0.0
+        rate = (self.settled - self.earlier) / seconds if seconds > 0 else 0.0
         parts.append(f"{seconds:.1f} s, {rate:,.0f} items/s" if rate >= 10 else f"{seconds:.1f} s")
         text = ("interrupted: " if interrupted else "") + ", ".join(parts)
         return f"{text}; first failure: {self.example}" if self.example else text

@@ -23,6 +23,7 @@ class Writer:
         descriptor: where to.
         impatient: asked while the descriptor takes nothing; True gives up.
         before: called before lines appear, where they would appear on top of something else.
+        after: called when all lines are out.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class Writer:
         impatient: Callable[[], bool] = lambda: False,
         *,
         before: Callable[[], None] | None = None,
+        after: Callable[[], None] | None = None,
     ) -> None:
         self._descriptor = descriptor
         self._impatient = impatient
-        self._before = before
+        self._before, self._after = before, after
         self._lines: list[bytes] = []
         self._size = 0
 
@@ -54,7 +56,8 @@ class Writer:
         """
         rest = memoryview(b"".join(self._lines))
         self._lines, self._size = [], 0
-        if rest and self._before is not None:
+        wrote = bool(rest)
+        if wrote and self._before is not None:
             self._before()
         while rest:
             if self._writable():
@@ -62,6 +65,8 @@ class Writer:
             elif self._impatient():
                 self._lines, self._size = [bytes(rest)], len(rest)
                 return False
+        if wrote and self._after is not None:
+            self._after()
         return True
 
     def _writable(self) -> bool:

@@ -75,3 +75,15 @@ def die(item: str) -> str:
     if item.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, item))
     return item
+
+
+def noted(item: str) -> str:
+    """An item that is a FIFO is waited for until somebody writes into it; the others note that they run."""
+    if item.startswith("/"):
+        return Path(item).read_text("utf-8")
+    with open(os.environ["NOTES"], "a", encoding="utf-8") as notes:
+        notes.write(f"{item}\n")
+    time.sleep(0.01)
+    if item.startswith("bad"):
+        raise ValueError(item)
+    return item.upper()

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcq import Codec, CodecError, CustomBackend, MemoryStorage, MsgpackCodec, PickleCodec, Status, Worker
+from ipcq import Codec, CodecError, CustomBackend, MemoryStorage, MsgpackCodec, PickleCodec, Status
 from ipcq.codecs.buffers import join, split
 
 from .store.stores import DictStore
+from .working import work
 
 np: Any = import_module("numpy")  # its types need a newer Python than we support
 
@@ -70,25 +71,13 @@ def test_a_large_argument_is_not_copied(queue: MemoryStorage) -> None:
     assert np.array_equal(got, sent)
 
 
-def _work(queue: Any, handler: Callable[[Any], Any], count: int) -> None:
-    """Run so many tasks."""
-
-    def run(args: Any) -> Any:
-        if worker.tasks == count - 1:
-            worker.stop()
-        return handler(args)
-
-    worker = Worker("w", queue, run)
-    worker.run()
-
-
 @pytest.mark.parametrize("codec", ["msgpack", "pickle"])
 def test_arrays_go_through_workers(codec: str, make_queue: Callable[..., MemoryStorage]) -> None:
     """A handler gets an array and returns one, small or large, on every backend."""
     with CustomBackend(store=DictStore(), codec=codec) as store:
         for queue in (make_queue("arrays", codec=codec), store):
             ids = queue.push_bulk([np.arange(3), np.arange(100_000)])
-            _work(queue, lambda numbers: numbers * 2, 2)
+            work(queue, lambda numbers: numbers * 2, 2)
             for task_id, size in zip(ids, (3, 100_000), strict=True):
                 assert np.array_equal(queue.wait(task_id, 10).unwrap(), np.arange(size) * 2)
 
@@ -212,7 +201,7 @@ def test_a_pickle_in_another_queue_is_not_opened(queue: MemoryStorage) -> None:
         patch.setattr(codecs, "mark", type(codecs)(PickleCodec()).mark)
         task_id = queue.push(Point(1))
     queue.push(2)
-    _work(queue, abs, 2)
+    work(queue, abs, 2)
     result = queue.wait(task_id, 10)
     assert result.status is Status.KILLED
     assert "codec that is not known here" in str(result.error)

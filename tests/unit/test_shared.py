@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ipcq import CustomBackend, MemoryStorage, NotSupported, QueueExists, SharedConnection, Task, Worker
+from ipcq import CustomBackend, MemoryStorage, NotSupported, QueueExists, SharedConnection, Task
 
 from .store.stores import DictStore
+from .working import work
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ def test_each_queue_has_its_own_tasks(shared: SharedConnection[Any]) -> None:
     """Tasks of one queue are run by its workers only, and its results are its own."""
     words, numbers = shared.make("words", str), shared.make("numbers", int)
     word, number = words.push("a"), numbers.push(3)
-    Worker("w", words, str.upper).run(until_empty=True)
+    work(words, str.upper)
     assert numbers.fetch_by_id(number).status.name == "PENDING"
-    Worker("w", numbers, abs).run(until_empty=True)
+    work(numbers, abs)
     assert (words.wait(word, 10).value, numbers.wait(number, 10).value) == ("A", 3)
     assert words.fetch_by_id(number) is None
 

@@ -28,6 +28,15 @@ def test_patterns_add_up() -> None:
     assert (options.glob, options.items) == (["*.py", "*.txt"], ["item"])
 
 
+def test_the_environment_names_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--queue`` is ``IPCQ_URL`` unless it is given; an empty one is none."""
+    monkeypatch.setenv("IPCQ_URL", "memory://a")
+    assert parse(["map", "a:b", "--resume"]).queue == "memory://a"
+    assert parse(["map", "a:b", "--queue", "memory://b"]).queue == "memory://b"
+    monkeypatch.setenv("IPCQ_URL", "")
+    assert parse(["map", "a:b"]).queue is None
+
+
 def test_gc_may_be_forced() -> None:
     """``ipcq gc --force`` is understood."""
     assert parse(["gc", "--force"]).force
@@ -48,6 +57,10 @@ def test_gc_may_be_forced() -> None:
         (["map", "a:b", "--unorder"], "unrecognized arguments: --unorder"),
         (["map", "a:b", "--glob"], "expected one argument"),
         (["map", "a:b", "-0", "x"], "-0 is about standard input"),
+        (
+            ["map", "a:b", "--resume"],
+            "--resume needs the queue of the interrupted run: --queue URL, or IPCQ_URL",
+        ),
         (["gc", "name"], "unrecognized arguments: name"),
     ],
 )

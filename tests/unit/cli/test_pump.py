@@ -13,7 +13,9 @@ from ipcq import ErrorInfo, PushError, QueueClosed, QueueFull, Status, Task, Tas
 from ipcq.cli.bell import Bell
 from ipcq.cli.inbox import Inbox
 from ipcq.cli.interrupts import Interrupted
+from ipcq.cli.ledger import Chain, Ledger, Recorded
 from ipcq.cli.pump import Pump, PumpQueue
+from ipcq.cli.record import Record
 from ipcq.cli.stream import Window
 from ipcq.cli.tally import Tally
 from ipcq.cli.writer import Writer
@@ -93,13 +95,19 @@ class Sheet(Writer):
 class Bench:
     """A pump with all around it."""
 
-    def __init__(self, queue: FakeQueue, source: Iterator[list[bytes]], **window: Any) -> None:
+    def __init__(
+        self,
+        queue: FakeQueue,
+        source: Iterator[list[bytes]],
+        ledger: Ledger | None = None,
+        **window: Any,
+    ) -> None:
         self.sheet, self.tally, bell = Sheet(), Tally(), Bell()
         self.look: Callable[[], None] = lambda: None
         self.inbox = Inbox(source, bell.ring)
         self.pump = Pump(
             cast("PumpQueue", queue), self.inbox, Window(**window), self.sheet, bell, self.tally,
-            lambda: self.look(),
+            lambda: self.look(), ledger,
         )  # fmt: skip
 
     def run(self) -> list[bytes]:
@@ -244,3 +252,54 @@ def test_a_lost_queue_does_not_lose_what_was_done() -> None:
         bench.run()
     bench.pump.salvage()
     assert bench.sheet.lines == [b"B\n"]
+
+
+def _earlier(written: int) -> Record:
+    """Of an interrupted run that wrote lines for so many of the items a, b, c, ..."""
+    record = Record("m:f")
+    chain = Chain(record.key)
+    for n in range(written):
+        record.last, record.written = chain.next(b"abcdefgh"[n : n + 1]), n + 1
+    return record
+
+
+def test_a_resumed_run_pushes_only_what_is_not_there() -> None:
+    """Items with a line are skipped, those in the queue are waited for, and the others are pushed."""
+    record, queue = _earlier(2), FakeQueue()
+    before = Recorded(record, ordered=True, resuming=True).tasks([b"a", b"b", b"c", b"d", b"e"])
+    queue.waiting.extend(before[1:2])
+    bench = Bench(
+        queue, iter([[b"a", b"b", b"c"], [b"d", b"e"]]), Recorded(record, ordered=True, resuming=True)
+    )
+    assert bench.run() == [b"C\n", b"D\n", b"E\n"]
+    assert queue.stored == [b"c", b"e"]
+    assert record.written == 5
+
+
+def test_many_items_with_lines_are_skipped_without_a_pause() -> None:
+    """Batches of which nothing is to be done make the loop wait for nothing."""
+    record = Record("m:f")
+    items = [b"%d" % n for n in range(5000)]
+    chain = Chain(record.key)
+    for item in items[:-1]:
+        record.last = chain.next(item)
+    record.written = len(items) - 1
+    bench = Bench(FakeQueue(), iter([items]), Recorded(record, ordered=True, resuming=True))
+    assert bench.run() == [items[-1] + b"\n"]
+
+
+def test_what_waits_for_an_earlier_item_is_left_to_the_next_run() -> None:
+    """A run that can be resumed writes no line before its turn, when it is interrupted neither."""
+    queue, record = FakeQueue(), Record("m:f")
+    queue.last_first = True
+    bench = Bench(queue, iter([[b"a", b"b"]]), Recorded(record, ordered=True, resuming=False))
+
+    def look() -> None:
+        if bench.tally.done:
+            raise Interrupted
+
+    bench.look = look
+    with pytest.raises(Interrupted):
+        bench.run()
+    bench.pump.salvage()
+    assert (bench.sheet.lines, record.written, record.ahead) == ([], 0, set())

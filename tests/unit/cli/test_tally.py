@@ -40,3 +40,10 @@ def test_an_interrupted_run_says_so() -> None:
 def test_no_items_are_said_to_be_none() -> None:
     """A pattern that matches nothing does not look like work done."""
     assert Tally().summary(1) == "there were no items"
+
+
+def test_a_resumed_run_tells_what_others_did() -> None:
+    """The numbers are of all runs together, the rate of this one."""
+    assert Tally(done=1_500, failed=2, earlier=1_402).summary(10) == (
+        "1,500 done, 2 failed, 1,402 of them by earlier runs, 10.0 s, 10 items/s"
+    )

@@ -123,3 +123,18 @@ def test_what_is_in_the_way_is_wiped_first(pipe: tuple[int, int]) -> None:
     writer.write([b"a\n", b"b\n"])
     writer.flush()
     assert wiped == [1]
+
+
+def test_it_tells_when_all_lines_are_out(pipe: tuple[int, int]) -> None:
+    """After the last byte, and only when there were lines: not when it gave up, nor for nothing."""
+    told: list[int] = []
+    writer = Writer(pipe[1], lambda: True, after=lambda: told.append(len(told)))
+    writer.flush()
+    assert told == []
+    writer.write([b"a\n"])
+    writer.flush()
+    assert told == [0]
+    _fill(pipe[1])
+    writer.write([b"b\n"])
+    assert not writer.flush()
+    assert told == [0]

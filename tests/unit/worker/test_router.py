@@ -12,6 +12,8 @@ from ipcq import Abort, HandlerNotFound, MemoryStorage, Router, Status, Task, Wo
 from ipcq.backends.weak import Weak
 from ipcq.sink import TAG, tag_of
 
+from ..working import work
+
 
 @dataclass
 class Mail:
@@ -34,7 +36,7 @@ def test_each_type_has_its_handler(queue: MemoryStorage) -> None:
     sink = queue.weak()
     ids = [sink.push(Mail("a", 2)), sink.push(21), sink.push({"to": "b"}, Mail), sink.push(5, "square")]
     router = Router({Mail: send, int: f"{__name__}:double", "square": lambda n: n * n})
-    Worker("w", queue, router).run(until_empty=True)
+    work(queue, router, 4)
     assert [queue.wait(i, 10).unwrap() for i in ids] == [["Mail", "a", 2], 42, ["Mail", "b", 1], 25]
 
 
@@ -43,7 +45,7 @@ def test_an_unknown_type_is_killed_and_the_worker_goes_on(queue: MemoryStorage) 
     lost = queue.weak().push(1, "parcel", max_attempts=5)
     plain = queue.push(1)
     kept = queue.weak().push(4)
-    Worker("w", queue, Router({int: double})).run(until_empty=True)
+    work(queue, Router({int: double}), 3)
     result = queue.wait(lost, 10)
     assert (result.status, queue.wait(kept, 10).value) == (Status.KILLED, 8)
     assert "no handler for tasks of type 'parcel'; the Router knows builtins.int" in str(result.error)
