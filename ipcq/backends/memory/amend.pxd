@@ -38,6 +38,7 @@ cdef class Amend:
     cdef uint64_t _draft_written(self) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(status=uint64_t, limits=uint64_t, kept=uint64_t, most=uint64_t, deaths=uint64_t, owed=bint)
     cdef uint64_t _updated(self, uint64_t word) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    cdef bint _is_being_stored(self, uint64_t desc) except -1 nogil
     @cython.locals(w=word_t[::1], m=uint64_t, before=uint64_t, stays=bint)
     cdef int _change(self, uint64_t slot, uint64_t word, uint64_t now) except -1 nogil
     @cython.locals(word=uint64_t, m=uint64_t, status=uint64_t)

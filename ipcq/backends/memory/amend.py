@@ -15,6 +15,7 @@ from .layout import (
     BLOB_VERSION_SHIFT,
     BLOB_VERSIONS,
     BUSY,
+    COPY_LIMIT,
     COUNTED_MASK,
     CROWDED,
     D_ARENA,
@@ -269,9 +270,16 @@ class Amend:
         status = word & STATUS_MASK
         if (word ^ seen) & ~(NOTICED | FETCHED_FLAG) or self.w[m + M_EPOCH] != epoch or status <= ST_WRITING:
             return GONE
-        if status == ST_RUNNING and self.w[m + M_RESULT]:
-            return BUSY  # its owner copies into that memory, without the lock: it cannot be given to others
+        if status == ST_RUNNING and self._is_being_stored(self.w[m + M_RESULT]):
+            return BUSY
         return OK if status in (ST_PENDING, ST_QUEUED, ST_RUNNING, ST_FAILED) else REFUSED
+
+    def _is_being_stored(self, desc: int) -> bool:
+        """Whether a RUNNING task's owner copies its result without the lock: that memory cannot be taken.
+
+        A small one is there if its owner died, or met damage, in the section that was to end the run.
+        """
+        return desc & 3 == D_BLOB or (desc & 3 == D_ARENA and desc >> 32 > COPY_LIMIT)
 
     def _change(self, slot: int, word: int, now: int) -> None:
         """Commit the draft with ``word`` as the state; then tell all who keep track of the task."""

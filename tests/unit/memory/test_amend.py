@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ipcq.backends.memory import COMPILED
 from ipcq.backends.memory.audit import audit
 from ipcq.backends.memory.layout import (
     BLOB_VERSION_SHIFT,
@@ -17,6 +18,7 @@ from ipcq.backends.memory.layout import (
     M_PAYLOAD,
     NO_BYTES,
     OK,
+    OP,
     REFUSED,
     SEQ,
     SOURCE_WRITTEN,
@@ -74,8 +76,9 @@ def test_a_result_that_is_being_stored_is_not_taken_away(sim: Simulation) -> Non
     """Its owner copies into that memory without the lock: BUSY until the run has ended."""
     sim.push(CLIENT, New(0, max_attempts=2))
     (lease,) = sim.take(WORKER)
-    assert sim.finish.reserve_result(*lease, WORKER, 1000, False) == OK
-    assert sim.cancel(0) == BUSY
+    for size, blob in ((5000, False), (5000, True)):
+        assert sim.finish.reserve_result(*lease, WORKER, size, blob) == OK
+        assert (sim.cancel(0), sim.resume(0), sim.update(0, New(0))) == (BUSY, BUSY, BUSY)
     sim.end(lease, WORKER, ST_FAILED, wait=SECOND)
     assert sim.cancel(0) == OK
     assert sim.truth()[0].status == ST_KILLED
@@ -130,3 +133,17 @@ def test_a_ready_task_keeps_its_place(sim: Simulation, size: int) -> None:
         assert sim.update(slot, New(slot, level=9)) == OK
     assert sim.order() == [0, 2, 3, 1, 4]
     assert audit(sim.unwatched) == []
+
+
+@pytest.mark.skipif(COMPILED, reason="nothing sees the stores; both modes run the same sections")
+@pytest.mark.parametrize("size", [10, 300])
+def test_a_result_that_died_with_its_owner_is_not_waited_for(sim: Simulation, size: int) -> None:
+    """A small one is copied within the lock: what is there of a run that goes on is of no use to anybody."""
+    sim.push(CLIENT, New(0))
+    (lease,) = sim.take(WORKER)
+    for image in sim.images(lambda: sim.end(lease, WORKER, ST_DONE, 1, bytes(size)))[1:]:
+        sim.load(image)
+        if sim.plain[OP]:
+            sim.rebuild()
+        assert sim.cancel(0) in (OK, REFUSED)
+        assert audit(sim.unwatched) == []
