@@ -184,7 +184,8 @@ class Update(Protocol):
     def update(self, task: Task[Any], *, expect: Status | None = None) -> Task[Any]:
         """Store the parts of ``task`` that may change, all of them or none.
 
-        These are `args`, `run_at`, `priority`, `max_attempts`, `max_deaths`, `timeout` and `metadata`.
+        These are `args`, `run_at`, `priority`, `max_attempts`, `max_deaths`, `timeout` and `metadata`. A
+        QUEUED task goes back to PENDING, nothing charged; so does a FAILED one that has no attempt left.
 
         Args:
             task: as fetched (`FetchById`, a listing), its attributes changed. Its lease, where it has one,
