@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING
 
 from ipcq import (
     Backend,
+    Cancel,
     ConfigExt,
+    Expose,
     FetchById,
+    ListAllTasks,
     ListQueues,
     ListTasks,
     ListWorkers,
     MemoryStorage,
+    Metrics,
     Monitor,
     Queue,
     RegisterWorker,
+    Reschedule,
     ResumeAbandoned,
+    ResumeById,
     TaskSink,
+    Update,
     Vacuum,
     WaitForCompletion,
+    WeakTaskSink,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +45,14 @@ def memory_has_every_capability_of_this_version(storage: MemoryStorage) -> None:
     _tasks: ListTasks = storage
     _workers: ListWorkers = storage
     _queues: ListQueues = storage
+    _all: ListAllTasks = storage
+    _metrics: Metrics = storage
+    _exposed: Expose = storage
+    _weak: WeakTaskSink = storage
+    _cancel: Cancel = storage
+    _update: Update = storage
+    _reschedule: Reschedule = storage
+    _again: ResumeById = storage
     assert_type(storage.queue, Queue)
 
 
