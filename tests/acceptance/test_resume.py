@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from ipcq import MemoryStorage, connect
 from ipcq.cli.record import Record, Shelf
 
 from .command import call, complaint, end, eventually, press, run, run_all, start
+
+if TYPE_CHECKING:
+    from ..conftest import MakeQueue
 
 NOTED = call("noted")
 _ITEMS = int(os.environ.get("IPCQ_CHAOS_SECONDS", "30")) * 5  # a few of them between two interruptions
@@ -124,16 +128,18 @@ def test_a_complete_run_has_nothing_left(work: Work) -> None:
     assert work.ran == ["a", "a", "b", "b", "z"]
 
 
-def test_what_cannot_be_resumed_is_told(url: str) -> None:
+def test_what_cannot_be_resumed_is_told(url: str, make_queue: MakeQueue) -> None:
     """Each refusal has one line that says what to do; nothing runs."""
     with connect(url, codec="raw") as queue:
         Shelf(queue).keep(Record("m:f", written=3))
+    texts = make_queue("texts", codec="json")
     refused = run_all(
         [
             ["map", NOTED, "a", "--queue", url],
             ["map", NOTED, "a", "--queue", url, "--resume"],
             ["map", NOTED, "a", "--queue", "redis://host"],
             ["map", NOTED, "a", "--resume"],
+            ["map", NOTED, "a", "--queue", "memory://texts"],
         ]
     )
     told = [
@@ -141,8 +147,10 @@ def test_what_cannot_be_resumed_is_told(url: str) -> None:
         f"is of m:f, not of {NOTED}",
         "--queue: 'redis://host' is no URL of a queue; known: memory://NAME",
         "--resume needs the queue of the interrupted run",
+        "memory://texts was made with the codec json, which cannot carry items",
     ]
-    assert [ended.status for ended in refused] == [2] * 4
+    assert [ended.status for ended in refused] == [2] * len(told)
+    assert texts.list_tasks().total == 0
     for ended, words in zip(refused, told, strict=True):
         assert words in complaint(ended)
 
