@@ -120,6 +120,8 @@ class _Job:
             unfinished = max(0, self._inbox.seen - self._tally.settled)
             seconds = time.monotonic() - self._started
             text = self._tally.summary(seconds, unfinished=unfinished, interrupted=interrupted)
+            if interrupted and self._options.queue:
+                text += "; the same command with --resume goes on"
             print(f"ipcq: {text}", file=sys.stderr)
 
 
