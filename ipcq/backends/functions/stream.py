@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from ...polling import PollStrategy
 from ...task import Task
+from ..awaiting import AwaitedTasks
 from .lease import FunctionLease
 
 __all__ = ["FunctionStream"]
@@ -17,7 +16,7 @@ __all__ = ["FunctionStream"]
 _TICK = 0.5  # seconds after which None is returned
 
 
-class FunctionStream:
+class FunctionStream(AwaitedTasks):
     """Fulfils `TaskStream`: looks, and when there was nothing, waits as the strategy says."""
 
     def __init__(self, lease: FunctionLease, strategy: PollStrategy, *, owned: bool) -> None:
@@ -25,15 +24,14 @@ class FunctionStream:
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
+        super().__init__(lease)
         self._lease, self._owned = lease, owned
         self._source = lease.source
         self._poller = strategy.start()
         self._source.watch(self._poller)
         self._rows: Iterator[Any] | None = None
         self._time_to_look = True
-        self._kept: deque[Task[Any]] = deque()
         self._woken = False
-        self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else repr(self._poller)
@@ -59,28 +57,6 @@ class FunctionStream:
             return None
         self._poller.found()
         return self._lease.start(task)
-
-    def __aiter__(self) -> FunctionStream:
-        return self
-
-    async def __anext__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopAsyncIteration
-        if not self._kept:
-            await asyncio.to_thread(self._keep_next)
-        return self._kept.popleft() if self._kept else None
-
-    def _keep_next(self) -> None:
-        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
-        task = next(self, None)
-        if task is not None:
-            self._kept.append(task)
-            if self._closed:
-                self._return_kept()
-
-    def _return_kept(self) -> None:
-        while self._kept:
-            self._lease.give_back(self._kept.pop())
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
+from ..awaiting import AwaitedTasks
 from .connection import Connection, microseconds
 from .exchange import Held
 from .layout import (
@@ -316,7 +316,7 @@ class MemoryLease:
         return True
 
 
-class MemoryStream:
+class MemoryStream(AwaitedTasks):
     """Tasks for one worker. Fulfils `TaskStream`.
 
     Attributes:
@@ -329,6 +329,7 @@ class MemoryStream:
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
+        super().__init__(lease)
         self._lease = lease
         self._connection = lease.connection
         self._reader = lease.reader
@@ -337,10 +338,8 @@ class MemoryStream:
         self._owned = owned
         self.held: deque[tuple[int, int, int]] = deque()
         self.ahead: deque[Held] = deque()
-        self._kept: deque[Task[Any]] = deque()
         lease.stream = self
         self._woken = False
-        self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self.held)} held"
@@ -385,28 +384,6 @@ class MemoryStream:
             return [] if task is None else [task]
         most = min(most, MOST_TAKEN)
         return self._take(most, most)
-
-    def __aiter__(self) -> MemoryStream:
-        return self
-
-    async def __anext__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopAsyncIteration
-        if not self._kept:
-            await asyncio.to_thread(self._keep_next)
-        return self._kept.popleft() if self._kept else None
-
-    def _keep_next(self) -> None:
-        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
-        task = next(self, None)
-        if task is not None:
-            self._kept.append(task)
-            if self._closed:
-                self._return_kept()
-
-    def _return_kept(self) -> None:
-        while self._kept:
-            self._lease.give_back(self._kept.pop())
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from ...errors import CodecError, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task, TaskId
+from ..awaiting import AwaitedTasks
 from ..parts import microseconds
 from .desk import BATCH, Desk, Held
 from .leasing import StoreLease
@@ -38,7 +38,7 @@ class _Ahead(NamedTuple):
     epoch: int
 
 
-class StoreStream:
+class StoreStream(AwaitedTasks):
     """Fulfils `TaskStream`."""
 
     def __init__(self, lease: StoreLease, recovery: Recovery, prefetch: int, *, owned: bool) -> None:
@@ -46,15 +46,14 @@ class StoreStream:
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
+        super().__init__(lease)
         self._lease = lease
         self._desk: Desk = lease.desk
         self._recovery = recovery
         self._prefetch = min(prefetch, MOST_TAKEN)
         self._owned = owned
         self._ahead: deque[_Ahead] = deque()
-        self._kept: deque[Task[Any]] = deque()
         self._woken = False
-        self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._ahead)} held"
@@ -76,28 +75,6 @@ class StoreStream:
             task = self._start(ahead)
             if task is not None:
                 return task
-
-    def __aiter__(self) -> StoreStream:
-        return self
-
-    async def __anext__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopAsyncIteration
-        if not self._kept:
-            await asyncio.to_thread(self._keep_next)
-        return self._kept.popleft() if self._kept else None
-
-    def _keep_next(self) -> None:
-        """In a thread: keep the next task until it is asked for again, should nobody await it any more."""
-        task = next(self, None)
-        if task is not None:
-            self._kept.append(task)
-            if self._closed:
-                self._return_kept()
-
-    def _return_kept(self) -> None:
-        while self._kept:
-            self._lease.give_back(self._kept.pop())
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
