@@ -41,7 +41,8 @@ class CustomBackend:
         push: called with each `Task` that is pushed.
         ack: called with each task that is DONE or KILLED, and its `TaskResult`, before it counts: where it
             raises, the worker ends and the task is run again.
-        give_back: called at `close` with each task that was fetched and neither done nor killed.
+        give_back: called with each task that was fetched and is neither done nor killed when its worker, or
+            at `close` its process, has done with it. Without it another worker of this process gets it.
         poll: when to look again where ``fetch`` found nothing. Default: when something is pushed in this
             process, and else less and less often, once a second at least.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ipcq import (
     Abort,
     Backend,
     CustomBackend,
+    ErrorInfo,
     FetchById,
     IllegalTransition,
     LeaseLost,
@@ -215,19 +218,40 @@ def test_the_strategy_says_when_to_look() -> None:
 
 
 def test_what_was_not_run_is_given_back() -> None:
-    """A stopped worker's task goes to the next one, and at the end to the function for that, uncharged."""
+    """A stopped worker's task goes to the function for that, uncharged; without one to the next worker."""
     post = Post(1)
     with post.backend() as backend:
         stream = backend.poll("a")
         assert next(stream) is not None
         stream.close()
-        again = backend.poll("b")
-        task = next(again)
+        assert [(task.args, task.status, task.attempts) for task in post.returned] == [(1, Status.PENDING, 0)]
+        assert next(backend.poll("b")) is None
+    plain = CustomBackend(fetch=Post(1).fetch)
+    for name in ("a", "b"):
+        stream = plain.poll(name)
+        task = next(stream)
         assert task is not None
-        assert (task.args, task.attempts, task.lock_by) == (1, 0, "b")
-        again.close()
-    assert [task.status for task in post.returned] == [Status.PENDING]
-    assert post.ended == []
+        assert (task.args, task.attempts, task.lock_by) == (1, 0, name)
+        stream.close()
+
+
+def test_what_is_to_be_tried_again_is_given_back_at_the_end() -> None:
+    """A task that failed and has attempts left is not lost when its process leaves."""
+    post = Post(Task.of(1, max_attempts=2))
+    with post.backend() as backend, backend.register_worker("w") as lease:
+        task = next(backend.poll(lease))
+        assert task is not None
+        lease.fail(task, ErrorInfo("ValueError", "odd"), retry_in=LONG)
+        assert (post.returned, post.ended) == ([], [])
+    assert [(task.args, task.status, task.attempts) for task in post.returned] == [(1, Status.FAILED, 1)]
+
+
+def test_a_task_is_not_run_before_its_moment() -> None:
+    """A task that is not due is held, and what comes behind it is run; then it has its turn."""
+    stream = CustomBackend(fetch=Post(Task.of("late", run_at=time.time() + 0.1), "now").fetch).poll("w")
+    found = [task.args for task in islice(filter(None, stream), 2)]
+    stream.close()
+    assert found == ["now", "late"]
 
 
 def test_a_lost_lease_changes_nothing() -> None:
@@ -240,6 +264,7 @@ def test_a_lost_lease_changes_nothing() -> None:
         held = task.lease
         assert lease.give_back(task)
         assert not lease.give_back(task)
+        assert post.returned == [task]
         task.lease = held
         with pytest.raises(LeaseLost):
             lease.finish(task, 1)

@@ -78,11 +78,11 @@ class FunctionLease:
         return Status.FAILED
 
     def give_back(self, task: Task[Any]) -> bool:
-        """RUNNING -> PENDING, for another worker of this process; nothing charged."""
+        """RUNNING -> PENDING, for another worker; nothing charged."""
         if not self._has(task):
             return False
         self._release(task, Status.PENDING)
-        self.source.put_back(task)
+        self.source.give_back(task)
         return True
 
     def close(self) -> None:

@@ -103,8 +103,15 @@ class Source:
         if self._ack is not None:
             self._call("ack", self._ack, task, result)
 
+    def give_back(self, task: Task[Any]) -> None:
+        """Let anybody have a task; where nobody takes it back, another worker of this process."""
+        if self._give_back is None:
+            self.put_back(task)
+        else:
+            self._call("give_back", self._give_back, task)
+
     def put_back(self, task: Task[Any], due: float = 0.0) -> None:
-        """Have a task run again in this process, at that moment."""
+        """Have a task run by this process, at that moment."""
         with self._mutex:
             heapq.heappush(self._again, (due, next(self._order), task))
         self.notify()

@@ -84,6 +84,9 @@ class FunctionStream(AwaitedTasks):
             if task is None and self._rows is None:
                 task = self._fetch()
             self._time_to_look = task is not None
+            if task is not None and task.run_at > time.time():
+                self._source.put_back(task, task.run_at)
+                return self._look()
         return task
 
     def _fetch(self) -> Task[Any] | None:
