@@ -39,6 +39,7 @@ from .layout import (
     INLINE_BYTES,
     KIND_CANCELLED,
     L_DEATHS_SHIFT,
+    L_GIVEN_ID,
     L_KEEP,
     L_LEVEL_SHIFT,
     LEVEL_COUNT,
@@ -216,7 +217,8 @@ class Amend:
         w = self.w
         stage = self.stage
         w[DRAFT + DR_RUN_AT] = stage[S_RUN_AT] or now
-        w[DRAFT + DR_LIMITS] = stage[S_LIMITS]
+        # Whether its result is kept says who is charged for it, and does not change.
+        w[DRAFT + DR_LIMITS] ^= (stage[S_LIMITS] ^ w[DRAFT + DR_LIMITS]) & ~(L_KEEP | L_GIVEN_ID)
         w[DRAFT + DR_TIMEOUT] = stage[S_TIMEOUT]
         if stage[U_SOURCE] == SOURCE_KEPT:
             return OK

@@ -12,10 +12,7 @@ from .connection import Connection, microseconds
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
-    L_GIVEN_ID,
-    L_KEEP,
     LOST,
-    M_LIMITS,
     M_PARTS,
     M_RUN_AT,
     NEED_ARENA,
@@ -111,7 +108,6 @@ class Updater:
             run_timeout=task.timeout,
         )
         run_at = stored.meta[M_RUN_AT] if task.run_at == before.run_at else parts.run_at
-        limits = parts.limits & ~(L_KEEP | L_GIVEN_ID) | stored.meta[M_LIMITS] & (L_KEEP | L_GIVEN_ID)
         payload, mark = self._encoded(task, before, stored)
         if parts.metadata:
             payload = b"".join((payload, parts.metadata))
@@ -119,7 +115,7 @@ class Updater:
         source = SOURCE_WRITTEN if len(payload) > COPY_LIMIT else SOURCE_GIVEN
         if described == stored.meta[M_PARTS] and payload == whole:
             source = SOURCE_KEPT
-        return (stored.id, payload, (run_at, limits, parts.timeout, described)), source
+        return (stored.id, payload, (run_at, parts.limits, parts.timeout, described)), source
 
     def _encoded(self, task: Task[Any], before: Task[Any], stored: Slot) -> tuple[bytes | memoryview, int]:
         """The arguments as bytes, with their codec's mark; as they were fetched if nobody looked at them."""
@@ -139,9 +135,7 @@ class Updater:
 
     def _store_written(self, seen: Seen, staged: Staged) -> bool:
         """Write a large payload without the lock, into a place of its own, and let the task take it over."""
-        number, payload, (run_at, limits, timeout, parts) = staged
-        aside = number, payload, (run_at, limits & ~L_GIVEN_ID, timeout, parts)
-        home = _Home(*self._pusher.write(aside, _AT_ONCE), len(payload) > ARENA_LIMIT)
+        home = _Home(*self._pusher.write(staged, _AT_ONCE), len(staged[1]) > ARENA_LIMIT)
         code = LOST
         try:
             code = self._commit(seen, staged, SOURCE_WRITTEN, home)

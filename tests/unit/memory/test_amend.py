@@ -147,3 +147,13 @@ def test_a_result_that_died_with_its_owner_is_not_waited_for(sim: Simulation, si
             sim.rebuild()
         assert sim.cancel(0) in (OK, REFUSED)
         assert audit(sim.unwatched) == []
+
+
+def test_who_is_charged_for_a_task_does_not_change(sim: Simulation) -> None:
+    """Whether its result is kept, and where its id came from, are no part of a new version."""
+    sim.push(CLIENT, New(0, keep=False), New(1, given_id=True))
+    for slot, keep in ((0, True), (1, False)):
+        assert sim.update(slot, New(slot, keep=keep, level=3)) == OK
+    limits = {number: truth.limits for number, truth in sim.truth().items()}
+    assert limits == {0: New(0, keep=False, level=3).limits, 1: New(1, given_id=True, level=3).limits}
+    assert audit(sim.unwatched) == []
