@@ -86,6 +86,7 @@ if sys.platform == "win32":  # here, because every way in leads through here
 
 if TYPE_CHECKING:
     from .backends.custom import CustomBackend
+    from .backends.json import JsonStorage
     from .backends.memory import MemoryStorage
     from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
@@ -135,6 +136,7 @@ __all__ = [
     "WorkerLease",
     "WorkerExit",
     "MemoryStorage",
+    "JsonStorage",
     "SharedConnection",
     "connect",
     "CustomBackend",
@@ -218,6 +220,7 @@ _LAZY = {
     "connect": ".urls",
     "SharedConnection": ".backends.shared",
     "CustomBackend": ".backends.custom",
+    "JsonStorage": ".backends.json",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",
     "Write": ".backends.store",

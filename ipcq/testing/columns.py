@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ..backend import Backend
 from ..backends.custom import CustomStore
-from ..backends.json import JsonStore
+from ..backends.json import JsonStorage, JsonStore
 from ..backends.memory import MemoryStorage
 
-__all__ = ["COLUMNS", "Factory", "custom", "memory"]
+__all__ = ["COLUMNS", "Factory", "custom", "json", "memory"]
 
 Factory = Callable[[], Backend]
 Column = Callable[[Path], Factory]
@@ -46,6 +46,16 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def json(directory: Path) -> Factory:
+    """Queues in files."""
+    numbers = count()
+
+    def make() -> Backend:
+        return JsonStorage(directory / f"queue-{next(numbers)}", fsync="never", capacity=_CAPACITY)
+
+    return make
+
+
 class OwnStore(CustomStore):
     """Closes its store, too: here nobody else has it."""
 
@@ -69,5 +79,6 @@ def custom(directory: Path) -> Factory:
 
 COLUMNS: Mapping[str, Column] = {
     "Memory": memory,
+    "Json": json,
     "Custom": custom,
 }
