@@ -25,7 +25,7 @@ NOTED = call("noted")
 _ITEMS = int(os.environ.get("IPCQ_CHAOS_SECONDS", "30")) * 5  # a few of them between two interruptions
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["json", pytest.param("memory", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A queue of each kind, gone afterwards."""
     if request.param == "json":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipcq import CustomBackend, MemoryStorage, NotSupported, QueueExists, SharedConnection, Task
+from ipcq import CustomBackend, JsonStorage, MemoryStorage, NotSupported, QueueExists, SharedConnection, Task
 
 from .store.stores import DictStore
 from .working import work
@@ -32,7 +33,14 @@ def store() -> Iterator[SharedConnection[Any]]:
         yield shared
 
 
-@pytest.fixture(params=["memory", "store"])
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[SharedConnection[JsonStorage]]:
+    """Over a queue in a file."""
+    with JsonStorage(tmp_path / "q.jsonl", fsync="never") as backend, SharedConnection(backend) as shared:
+        yield shared
+
+
+@pytest.fixture(params=["memory", "store", "file"])
 def shared(request: pytest.FixtureRequest) -> SharedConnection[Any]:
     """Over each kind of backend."""
     connection: SharedConnection[Any] = request.getfixturevalue(request.param)

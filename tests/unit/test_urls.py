@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import ipcq
-from ipcq import ConfigMismatch, MemoryStorage, QueueNotFound, connect
+from ipcq import ConfigMismatch, JsonStorage, MemoryStorage, QueueNotFound, connect
 
 
 def test_memory() -> None:
@@ -74,3 +76,14 @@ def test_connect_stays_a_function() -> None:
     )
     assert done.stdout == "True\n"
     assert callable(ipcq.connect)
+
+
+def test_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``json:///PATH`` is the file of that path, ``json://PATH`` one in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    with connect(f"json://{tmp_path}/a%20b.jsonl", fsync="never") as queue:
+        queue.push(1)
+    with connect("json://a b.jsonl") as queue:
+        assert isinstance(queue, JsonStorage)
+        assert len(queue.list_tasks().items) == 1
+    assert "a b.jsonl" in os.listdir(tmp_path)

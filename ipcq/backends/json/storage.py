@@ -82,6 +82,18 @@ class JsonStorage(StoreBackend):
         self._use()
         self._store.compact()
 
+    def beside(self, queue: str) -> JsonStorage:
+        """Another queue in the same file with the same settings; made where there is none."""
+        settings = self._use().desk.settings
+        return JsonStorage(
+            self.path,
+            queue,
+            fsync=self._store.fsync,
+            capacity=settings.capacity,
+            result_ttl=settings.result_ttl,
+            codec=self._own or settings.codec,
+        )
+
     def close(self) -> None:
         """Detach; give back what this process has. With ``interval``, what waits is brought to the disk."""
         super().close()
