@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
+    from .backends.json import JsonStorage
     from .backends.memory import MemoryStorage
-    from .backends.store.storage import StoreBackend
 
 __all__ = ["VARIABLE", "connect"]
 
@@ -37,7 +37,7 @@ _KINDS = {
 _COMING = frozenset({"pipe+ipc", "pipe+tcp"})
 
 
-def connect(url: str | None = None, **options: Any) -> MemoryStorage | StoreBackend:
+def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStorage:
     """Open the backend that a URL names, and make its queue where there is none.
 
     ``memory://NAME`` is `MemoryStorage`, ``json:///PATH/FILE.jsonl`` is `JsonStorage`; with two slashes the
@@ -55,7 +55,7 @@ def connect(url: str | None = None, **options: Any) -> MemoryStorage | StoreBack
     if not found:
         raise ValueError(f"which queue? Pass a URL or set {VARIABLE}; {_known()}")
     kind, place = _read(found)
-    made: MemoryStorage | StoreBackend = getattr(import_module(kind.module, __package__), kind.name)(
+    made: MemoryStorage | JsonStorage = getattr(import_module(kind.module, __package__), kind.name)(
         place, **options
     )
     return made

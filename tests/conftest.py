@@ -77,6 +77,7 @@ def private_directory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     base = _SHM if os.access(_SHM, os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="ipcq-test-", dir=base))
     monkeypatch.setenv("IPCQ_DIR", str(directory))
+    monkeypatch.delenv("IPCQ_URL", raising=False)
     servers_stay = request.node.get_closest_marker("one_fork_server")
     if not servers_stay:
         _stop_multiprocessing_servers()  # those of tests that let them stay

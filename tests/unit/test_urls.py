@@ -30,7 +30,7 @@ def test_options_are_those_of_the_class() -> None:
     with connect("memory://urls", capacity=16) as queue:
         with pytest.raises(ConfigMismatch):
             connect("memory://urls", capacity=17)
-        queue.destroy()  # type: ignore[union-attr]
+        queue.destroy()
     with pytest.raises(TypeError, match="colour"):
         connect("memory://urls", colour=1)
 
@@ -40,7 +40,7 @@ def test_the_environment_names_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPCQ_URL", "memory://by-variable")
     with connect() as queue:
         assert queue.queue == "by-variable"
-        queue.destroy()  # type: ignore[union-attr]
+        queue.destroy()
     monkeypatch.setenv("IPCQ_URL", "")
     with pytest.raises(ValueError, match=r"set IPCQ_URL; known: memory://NAME, json:///PATH/FILE\.jsonl"):
         connect()
