@@ -17,7 +17,7 @@ from .exits import UsageError
 from .ledger import Ledger, Recorded, Unrecorded
 from .pump import PumpQueue
 from .record import Record, RecordQueue, Shelf
-from .sheet import cut_back, place_of
+from .sheet import cut_back, keep_name, place_of
 
 __all__ = ["Session", "named", "private"]
 
@@ -128,6 +128,7 @@ def _session(queue: _NamedQueue, url: str, function: str, *, resume: bool, order
         ledger.check_all_came()
         shelf.close(record)
 
+    keep_name(1)
     keep()
     return Session(queue, ledger, keep, finish, record.done, record.failed)
 

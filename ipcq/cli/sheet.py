@@ -8,7 +8,7 @@ import stat
 from .exits import UsageError
 from .record import Place, Record
 
-__all__ = ["cut_back", "place_of"]
+__all__ = ["cut_back", "keep_name", "place_of"]
 
 _BEGINNING = b'{"item": '
 _MOST = 1 << 30  # bytes that are looked at before they are cut off
@@ -21,6 +21,20 @@ def place_of(descriptor: int) -> Place | None:
         return None
     os.fsync(descriptor)
     return Place(status.st_dev, status.st_ino, status.st_size)
+
+
+def keep_name(descriptor: int) -> None:
+    """Have a new file found by its name after power loss, too."""
+    try:
+        directory = os.open(os.path.dirname(os.readlink(f"/proc/self/fd/{descriptor}")), os.O_RDONLY)
+    except OSError:  # no file, or no such way to its name
+        return
+    try:
+        os.fsync(directory)
+    except OSError:  # not every file system can
+        pass
+    finally:
+        os.close(directory)
 
 
 def cut_back(descriptor: int, record: Record) -> None:

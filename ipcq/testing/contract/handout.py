@@ -153,7 +153,8 @@ def capabilities_are_fulfilled(scene: Scene) -> None:
 
 
 CHECKS = [
-    *proves("Backend", to_one_worker_only, a_push_wakes_a_worker, many_workers_on_one_object),
+    *proves("Backend", to_one_worker_only, a_push_wakes_a_worker),
+    *proves("Backend", many_workers_on_one_object, uses=["FetchById"]),
     *proves("Backend", threads_share_one_object, slow=True),
     *proves("Backend", running_and_whose, uses=["FetchById"]),
     *proves("Backend", a_running_task_is_nobody_elses, an_empty_queue_says_so, slow=True),

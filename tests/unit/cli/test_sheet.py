@@ -10,7 +10,7 @@ import pytest
 
 from ipcq.cli.exits import UsageError
 from ipcq.cli.record import Place, Record
-from ipcq.cli.sheet import cut_back, place_of
+from ipcq.cli.sheet import cut_back, keep_name, place_of
 
 LINE = b'{"item": "a", "value": 1}\n'
 
@@ -79,6 +79,20 @@ def test_another_file_and_a_pipe_are_left_alone(sheet: int, tmp_path: Path) -> N
     reading, writing = os.pipe()
     assert place_of(writing) is None
     cut_back(writing, record)
+    keep_name(writing)
     os.close(reading)
     os.close(writing)
     assert (record.written, _content(sheet)) == (2, LINE)
+
+
+def test_the_directory_is_brought_to_the_disk(sheet: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file has its name after power loss, too; where that cannot be had, nothing fails."""
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    keep_name(sheet)
+    assert synced == [os.path.dirname(os.readlink(f"/proc/self/fd/{sheet}"))]
