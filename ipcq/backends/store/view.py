@@ -65,7 +65,10 @@ class View:
 
     def index(self, queue: str) -> Index:
         """What is known of a queue; nothing where there is none. With the mutex."""
-        return self._indexes.setdefault(queue, Index())
+        index = self._indexes.get(queue)
+        if index is None:
+            index = self._indexes[queue] = Index()
+        return index
 
     def queues(self) -> list[str]:
         """Names of the queues that exist, sorted. With the mutex."""
@@ -77,15 +80,21 @@ class View:
         """Take in what changed since the last look."""
         with self.mutex:
             before = self.seen
-            try:
-                if self._torn:
-                    raise Forgotten("an interrupt came while a change was taken in")
-                self._take_in(self.store.scan(self.seen))
-            except Forgotten:
+            while not self._look():  # the store may forget even while it tells everything
                 self._start_over()
             self._ahead.clear()
             if self.seen != before:
                 self._moved.notify_all()
+
+    def _look(self) -> bool:
+        """Take in what changed; False if the indexes are to be made anew."""
+        if self._torn:  # by an interrupt, while a change was taken in
+            return False
+        try:
+            self._take_in(self.store.scan(self.seen))
+        except Forgotten:
+            return False
+        return True
 
     def _take_in(self, records: Iterable[Record]) -> None:
         for key, version, value in records:
@@ -100,7 +109,6 @@ class View:
         self._ahead.clear()
         self._torn = False
         self.seen = 0
-        self._take_in(self.store.scan())
         self.rebuilt += 1
 
     def _apply(self, key: str, version: int, value: bytes | None, task: TaskRecord | None) -> None:

@@ -25,6 +25,7 @@ class Forgetful(DictStore):
     def __init__(self) -> None:
         super().__init__()
         self.forgotten = 0
+        self.lapses = 0  # scans to come that forget, whatever is asked
         self.scanned: list[int] = []
 
     def forget(self) -> None:
@@ -33,7 +34,9 @@ class Forgetful(DictStore):
 
     def scan(self, after: int = 0) -> list[Record]:
         self.scanned.append(after)
-        if 0 < after < self.forgotten:
+        lapse = self.lapses > 0
+        self.lapses -= lapse
+        if lapse or 0 < after < self.forgotten:
             raise Forgotten("removed long ago")
         return super().scan(after)
 
@@ -79,6 +82,16 @@ def test_a_store_may_forget_what_was_removed() -> None:
         store.forget()
         assert ours.check_status([gone, kept]) == {kept: Status.DONE}
         assert next(results).unwrap() == 20
+
+
+def test_a_store_may_forget_again() -> None:
+    """Who begins anew, and is told so in the middle of that, begins anew once more, until all was seen."""
+    store = Forgetful()
+    with CustomBackend(store=store) as queue:
+        ids = queue.push_bulk([1, 2, 3])
+        store.lapses = 3
+        assert list(queue.check_status(ids)) == ids
+        assert store.lapses == 0
 
 
 def test_a_strange_record_is_left_aside(caplog: pytest.LogCaptureFixture) -> None:
