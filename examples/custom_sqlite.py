@@ -26,8 +26,9 @@ class SqliteStore:
     def _database(self) -> sqlite3.Connection:
         me = os.getpid(), threading.get_ident()  # each thread its own; and none survives a fork
         if me not in self._of:
-            self._of[me] = sqlite3.connect(self.path, 30, isolation_level=None)
-            self._of[me].executescript(MAKE)
+            new = sqlite3.connect(self.path, 30, isolation_level=None, check_same_thread=False)
+            self._of[me] = new
+            new.executescript(MAKE)
         return self._of[me]
 
     def _ask(self, sql: str, *values: object) -> list[Record]:

@@ -19,7 +19,7 @@ from .desk import BATCH, Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import dump_worker
-from .moves import fail, finish, give_back
+from .moves import fail, finish, give_back, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
 from .sums import Sums
@@ -165,7 +165,7 @@ class StoreLease:
 
         until = time.monotonic() + _PATIENCE
         try:
-            self._end(task, done, until)
+            self._end(task, done, until, self._following())
         except QueueFull as full:
             error = _no_room(len(data), full)
             self._end(task, lambda held: self._failed(held, error), until)
@@ -222,16 +222,38 @@ class StoreLease:
             held = self.look(task_id, epoch)
         return False
 
-    def _end(self, task: Task[Any], ended: Callable[[Held], list[Change]], until: float) -> TaskRecord:
-        """End a run, waiting until then for room where there is none; the record as it is stored."""
+    def _following(self) -> Held | None:
+        """The task that is to be started next, where one is held ahead."""
+        ahead = self.stream.first_ahead() if self.stream is not None else None
+        held = self._held.get(ahead.id) if ahead is not None else None
+        return held if held is not None and held.task.status is Status.QUEUED else None
+
+    def _end(
+        self,
+        task: Task[Any],
+        ended: Callable[[Held], list[Change]],
+        until: float,
+        following: Held | None = None,
+    ) -> TaskRecord:
+        """End a run, waiting until then for room where there is none; the record as it is stored.
+
+        Args:
+            following: a task that is held, to be started by the same write.
+        """
         patience, epoch = Patience(), self._epoch_of(task)
         held = self._held.get(task.id) or self.look(task.id, epoch)
         while held is not None and held.task.epoch == epoch and held.task.status is Status.RUNNING:
             changes = ended(held)
-            if self._commit(changes, until):
+            begun = start(following.task, microseconds()) if following is not None else None
+            also = [self.desk.put(begun, following.version)] if begun is not None and following else []
+            versions = self._commit([*changes, *also], until)
+            if versions is not None:
                 self.drop(task.id)
+                if begun is not None:
+                    self.hold(Held(versions[-1], begun))
                 return changes[0].task or held.task
             patience.lost(f"task {task.id}")
+            following = None  # it may be what was changed
             self.desk.view.refresh()
             held = self.look(task.id, epoch)
         raise LeaseLost(
@@ -244,10 +266,10 @@ class StoreLease:
             raise LeaseLost(f"task {task.id} is not held by worker {self.worker_id!r}")
         return lease.epoch
 
-    def _commit(self, changes: list[Change], until: float) -> bool:
+    def _commit(self, changes: list[Change], until: float) -> list[int] | None:
         while True:
             try:
-                return self.desk.view.commit(changes) is not None
+                return self.desk.view.commit(changes)
             except QueueFull:
                 if time.monotonic() >= until:
                     raise

@@ -21,7 +21,7 @@ from .record import TaskRecord
 from .recovery import TICK, Recovery
 from .view import Change, Patience
 
-__all__ = ["StoreStream"]
+__all__ = ["Ahead", "StoreStream"]
 
 log = logging.getLogger("ipcq.store")
 
@@ -31,8 +31,8 @@ _PAUSE = 0.1  # seconds before another try to take a task where the store has no
 _HOARD = 50_000  # microseconds after which a QUEUED task is anybody's who has nothing to do
 
 
-class _Ahead(NamedTuple):
-    """A task that is QUEUED for us, by its lease."""
+class Ahead(NamedTuple):
+    """A task that is held for us, by its lease."""
 
     id: int
     epoch: int
@@ -52,8 +52,9 @@ class StoreStream(AwaitedTasks):
         self._recovery = recovery
         self._prefetch = min(prefetch, MOST_TAKEN)
         self._owned = owned
-        self._ahead: deque[_Ahead] = deque()
+        self._ahead: deque[Ahead] = deque()
         self._woken = False
+        lease.stream = self
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._ahead)} held"
@@ -85,6 +86,8 @@ class StoreStream(AwaitedTasks):
         if self._closed:
             return
         self._closed = True
+        if self._lease.stream is self:
+            self._lease.stream = None
         if self._lease.is_ours:
             self._return_kept()
             while self._ahead:
@@ -95,11 +98,20 @@ class StoreStream(AwaitedTasks):
 
     # --- taking -----------------------------------------------------------------------------------
 
-    def _start(self, ahead: _Ahead) -> Task[Any] | None:
+    def first_ahead(self) -> Ahead | None:
+        """What is to be started next, which stays where it is."""
+        try:
+            return self._ahead[0]
+        except IndexError:
+            return None
+
+    def _start(self, ahead: Ahead) -> Task[Any] | None:
         """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
         lease, patience = self._lease, Patience()
         held = lease.held(ahead.id)
-        while held is not None and held.task.epoch == ahead.epoch and held.task.status is Status.QUEUED:
+        while held is not None and held.task.epoch == ahead.epoch:
+            if held.task.status is Status.RUNNING:  # started by the write that ended the one before
+                return self._read(held.task)
             after = start(held.task, microseconds())
             versions = self._desk.view.commit([self._desk.put(after, held.version)])
             if versions is not None:
@@ -156,7 +168,7 @@ class StoreStream(AwaitedTasks):
         taken = [Held(v, c.task) for c, v in zip(changes, versions, strict=True) if c.task is not None]
         for each in taken:
             self._lease.hold(each)
-        self._ahead.extend(_Ahead(each.task.id, each.task.epoch) for each in taken[1:])
+        self._ahead.extend(Ahead(each.task.id, each.task.epoch) for each in taken[1:])
         return self._read(taken[0].task)
 
     def _commit(self, changes: list[Change]) -> list[int] | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pickle
+import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +15,17 @@ from typing import Any
 
 import pytest
 
-from ipcq import CustomBackend, ErrorInfo, LeaseLost, QueueClosed, QueueNotFound, Status, TaskId, WorkerExists
+from ipcq import (
+    CustomBackend,
+    ErrorInfo,
+    LeaseLost,
+    Monitor,
+    QueueClosed,
+    QueueNotFound,
+    Status,
+    TaskId,
+    WorkerExists,
+)
 from ipcq.backends.custom import CustomStore
 from ipcq.backends.store.keys import task_key, worker_key
 from ipcq.backends.store.members import dump_worker, load_worker
@@ -286,3 +300,31 @@ def test_handles_of_one_process_may_share_a_store() -> None:
         other.push(2)
         assert [info.name for info in one.list_queues()] == ["default", "other"]
         assert one.list_all_tasks().total == 2
+
+
+# --- chaos ----------------------------------------------------------------------------------------
+
+
+def double(number: int) -> int:
+    """What the workers below do; long enough to be killed in the middle of it."""
+    time.sleep(0.002)
+    return 2 * number
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_moments(queue: CustomStore) -> None:
+    """Whoever is killed whenever: each task ends once, with its value, and none is lost."""
+    dice, kills = random.Random(1), 0
+    with Monitor(queue, double, workers=3, prefetch=4):
+        ids = queue.push_bulk(range(400), max_deaths=200)
+        results, waiting = {}, queue.wait_for(ids, 200)
+        while len(waiting):
+            results.update({result.task_id: result for result in waiting.ready(dice.random() / 10)})
+            working = [worker for worker in queue.list_workers() if worker.running]
+            if working and kills < 30:  # a Monitor gives up where none gets to work
+                with contextlib.suppress(ProcessLookupError):  # it was killed before
+                    os.kill(dice.choice(working).pid, signal.SIGKILL)
+                kills += 1
+    assert [results[task_id].unwrap() for task_id in ids] == [2 * number for number in range(400)]
+    assert queue.list_workers() == []
+    print(f"{kills} kills")

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from ipcq import CustomBackend, QueueClosed, ResultExpired, Worker
+from ipcq import CustomBackend, QueueClosed, ResultExpired, Status, Worker, Write
 
 from .stores import DictStore
+
+
+class Counting(DictStore):
+    """Counts its writes."""
+
+    writes = 0
+
+    def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
+        self.writes += 1
+        return super().compare_and_set(writes)
 
 
 def test_tasks_are_pushed_run_and_waited_for() -> None:
@@ -88,3 +99,38 @@ def test_parts_out_of_bounds(wrong: dict[str, Any]) -> None:
         with pytest.raises((TypeError, ValueError)):
             queue.push(1, **wrong)
         assert queue.list_tasks().total == 0
+
+
+def test_the_next_task_is_started_by_the_write_that_ends_the_one_before() -> None:
+    """Of tasks that are held ahead one write ends one and starts another; what is not begun goes back."""
+    store = Counting()
+    with CustomBackend(store=store) as queue, queue.register_worker("w") as lease:
+        ids = queue.push_bulk(range(3))
+        stream = queue.poll(lease, prefetch=3)
+        first = next(stream)
+        assert first is not None
+        store.writes = 0
+        lease.finish(first, None)
+        second = next(stream)
+        assert second is not None
+        assert (second.args, second.status, store.writes) == (1, Status.RUNNING, 1)
+        lease.finish(second, None)
+        stream.close()
+        assert queue.check_status(ids) == dict(
+            zip(ids, [Status.DONE, Status.DONE, Status.PENDING], strict=True)
+        )
+
+
+def test_a_held_task_that_was_cancelled_is_not_started() -> None:
+    """The task before it ends all the same, and the one behind it is next."""
+    with CustomBackend(store=DictStore()) as queue, queue.register_worker("w") as lease:
+        ids = queue.push_bulk(range(3))
+        stream = queue.poll(lease, prefetch=3)
+        first = next(stream)
+        assert first is not None
+        assert queue.cancel(ids[1])
+        lease.finish(first, "done")
+        third = next(stream)
+        assert third is not None
+        assert (third.args, queue.wait(ids[0], 1).value) == (2, "done")
+        stream.close()
