@@ -74,6 +74,7 @@ def test_descriptors_may_be_anything() -> None:
         assert (ended.status, ended.err.count("\n")) == (status, 1)
 
 
+@pytest.mark.slow
 def test_a_directory_open_to_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both commands say what to do about a world-writable place for queues."""
     (tmp_path / "open").mkdir()
@@ -85,6 +86,7 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path, monkeypatch: pyte
     assert os.listdir(tmp_path / "open") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_a_foreign_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner of a place for queues must be the user."""
@@ -100,6 +102,7 @@ def test_a_missing_directory_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "its parent directory does not exist; set IPCQ_DIR" in complaint(run("map", call("same"), "a"))
 
 
+@pytest.mark.slow
 def test_full_shared_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No queue fits: nothing was started, and no half queue is left."""
     monkeypatch.setenv("IPCQ_DIR", str(tmp_path / "shm"))
@@ -160,6 +163,7 @@ def test_an_endless_line_is_refused() -> None:
     assert ended.status == 2
 
 
+@pytest.mark.slow
 def test_gc_tells_what_it_keeps_and_why(private_directory: Path) -> None:
     """Unfinished tasks, damage and another version are kept unless forced; what is in use always."""
     for name in ("empty", "owed", "damaged"):

@@ -30,6 +30,7 @@ def test_items_are_arguments() -> None:
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_items_are_lines_of_standard_input() -> None:
     """Without items in the command, lines are read; thousands of them come out in order."""
     items = [f"line {number}" for number in range(3000)]
@@ -70,6 +71,7 @@ def test_what_the_function_prints_is_no_result() -> None:
     assert "about a\n" in ended.err
 
 
+@pytest.mark.slow
 def test_a_line_is_written_as_soon_as_it_is_there() -> None:
     """Input that goes on is answered item by item."""
     process = start("map", call("same"), "-n", "2", stdin=subprocess.PIPE)
@@ -122,6 +124,7 @@ def test_a_killed_worker_costs_one_retry(tmp_path: Path) -> None:
     assert ended.status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGKILL", pytest.param("SIGSEGV", marks=pytest.mark.slow)])
 def test_an_item_that_kills_is_given_up(name: str) -> None:
     """After three workers its line tells pid, signal and memory; all others are done."""

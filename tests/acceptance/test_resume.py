@@ -129,6 +129,7 @@ def test_a_complete_run_has_nothing_left(work: Work) -> None:
     assert work.ran == ["a", "a", "b", "b", "z"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_resumed_is_told(url: str, make_queue: MakeQueue) -> None:
     """Each refusal has one line that says what to do; nothing runs."""
     with connect(url, codec="raw") as queue:

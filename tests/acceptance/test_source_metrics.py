@@ -24,7 +24,7 @@ FUNCTION = "examples.source_metrics:measure"
 @pytest.mark.parametrize(
     "patterns",
     [
-        pytest.param(["json/*.py", "lib2to3/tests/data/*.py"], id="part"),
+        pytest.param(["json/*.py", "lib2to3/tests/data/*.py"], id="part", marks=pytest.mark.slow),
         pytest.param(ALL, id="whole", marks=pytest.mark.slow),
     ],
 )

@@ -32,7 +32,10 @@ from .simulation import Image, Simulation, Truth
 pytestmark = pytest.mark.skipif(COMPILED, reason="nothing sees the stores; see test_uncompiled.py")
 
 CASES = [
-    *(pytest.param(case, empty, id=f"{case.name}, else empty") for case in EVERYWHERE),
+    *(
+        pytest.param(case, empty, id=f"{case.name}, else empty", marks=pytest.mark.slow)
+        for case in EVERYWHERE
+    ),
     *(pytest.param(case, busy, id=case.name) for case in (*EVERYWHERE, *UNDER_WAY)),
 ]
 _counted: dict[str, int] = {}

@@ -65,7 +65,7 @@ def _accepted(path: Path) -> dict[int, TaskId]:
 
 
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(3, id="short"), pytest.param(ROUNDS, id="long", marks=pytest.mark.slow)]
+    "rounds", [pytest.param(1, id="short"), pytest.param(ROUNDS, id="long", marks=pytest.mark.slow)]
 )
 def test_all_killed_at_random_moments(private_directory: Path, rounds: int) -> None:
     """What a push accepted is there when the file is opened again; only what was running runs again."""

@@ -459,6 +459,7 @@ def _round(blobs: Blobs) -> None:
     blobs.retire(9, 2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_a_process_killed_at_any_call_leaves_the_pool_usable(
     blobs: Blobs, place: Path, *, after: bool

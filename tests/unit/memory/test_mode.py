@@ -110,6 +110,7 @@ def test_an_uncompiled_process_is_refused_by_a_compiled_queue(queue: MemoryStora
 
 
 @compiled
+@pytest.mark.slow
 def test_a_compiled_process_is_refused_by_an_uncompiled_queue() -> None:
     """Attached or not, its tasks are safe: with ``IPCQ_PURE=1`` they are run as if nothing had been."""
     assert not _python("-c", "from ipcq import MemoryStorage; MemoryStorage('old').push(7)").returncode

@@ -195,6 +195,7 @@ def _deaths(victim: Callable[[], object], after: Callable[[], object]) -> int:
         after()
 
 
+@pytest.mark.slow
 def test_killed_at_any_call_of_opening_the_next_one_opens(directory: Path) -> None:
     """Whatever the dead creator left, there is a whole queue then, and gc leaves nothing."""
 
@@ -206,6 +207,7 @@ def test_killed_at_any_call_of_opening_the_next_one_opens(directory: Path) -> No
     assert _deaths(Opened, after) >= 30
 
 
+@pytest.mark.slow
 def test_what_a_killed_creator_left_is_cleared_away(directory: Path) -> None:
     """Clearing removes it at once, without anybody opening it before."""
 
@@ -216,6 +218,7 @@ def test_what_a_killed_creator_left_is_cleared_away(directory: Path) -> None:
     assert _deaths(Opened, after) >= 30
 
 
+@pytest.mark.slow
 def test_killed_at_any_call_of_removing_the_next_one_opens(directory: Path) -> None:
     """Half a queue is no queue: it is made anew, never found damaged."""
 
@@ -230,6 +233,7 @@ def test_killed_at_any_call_of_removing_the_next_one_opens(directory: Path) -> N
     assert _deaths(victim, after) >= 30
 
 
+@pytest.mark.slow
 def test_what_a_killed_remover_left_is_cleared_away(directory: Path) -> None:
     """Clearing needs no force for a queue that was destroyed, unfinished tasks or not."""
 
@@ -255,6 +259,7 @@ def _is_closed(directory: Path) -> bool:
         segment.close()
 
 
+@pytest.mark.slow
 def test_interrupted_after_any_call_of_opening_the_process_can_go_on(directory: Path) -> None:
     """Ctrl-C at any call leaves nothing locked that keeps this or another process from opening."""
 

@@ -138,6 +138,7 @@ def test_a_forgotten_stop_does_not_hang_the_exit(tmp_path: Path, methods: list[s
             assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_script_whose_workers_cannot_start_fails(backend: Files) -> None:
     """It ends with a non-zero status and the reason in one line, though it waited for results."""
     body = "monitor = Monitor(backend, 'no_such:f')\n    with monitor: threading.Event().wait()"
@@ -160,6 +161,7 @@ def test_a_script_without_a_guard_fails_with_advice(backend: Files) -> None:
     assert "a script must start its Monitor under: if __name__ == '__main__'" in told.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_whole_group_is_one_stop(tmp_path: Path) -> None:
     """Ctrl-C in a terminal, or the stop of a service: tasks finish, in all processes."""
     with _scripts(tmp_path, "monitor.run()", ["forkserver"] * 2) as scripts:
