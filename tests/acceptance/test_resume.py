@@ -138,18 +138,18 @@ def test_what_cannot_be_resumed_is_told(url: str, make_queue: MakeQueue) -> None
     refused = run_all(
         [
             ["map", NOTED, "a", "--queue", url],
-            ["map", NOTED, "a", "--queue", url, "--resume"],
             ["map", NOTED, "a", "--queue", "redis://host"],
             ["map", NOTED, "a", "--resume"],
             ["map", NOTED, "a", "--queue", "memory://texts"],
         ]
     )
+    refused += run_all([["map", NOTED, "a", "--queue", url, "--resume"]])  # a queue is for one at a time
     told = [
         "has an interrupted run, of which 3 items have their line: go on with it by --resume",
-        f"is of m:f, not of {NOTED}",
         "--queue: 'redis://host' is no URL of a queue; known: memory://NAME",
         "--resume needs the queue of the interrupted run",
         "memory://texts was made with the codec json, which cannot carry items",
+        f"is of m:f, not of {NOTED}",
     ]
     assert [ended.status for ended in refused] == [2] * len(told)
     assert texts.list_tasks().total == 0
