@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..codecs import MsgpackCodec
 from ..errors import CodecError, PushError
 from ..status import Status
-from ..task import TaskId
+from ..task import Task, TaskId
 
 __all__ = [
     "DEFAULTS",
@@ -21,13 +21,12 @@ __all__ = [
     "MAX_DEATHS",
     "Parts",
     "Terms",
-    "check_limits",
-    "check_metadata",
+    "bulk_parts",
     "chunks",
-    "duration",
     "microseconds",
     "moment",
     "moment_of",
+    "parts_of",
     "read_parts",
     "refuse",
 ]
@@ -64,6 +63,8 @@ class Parts(NamedTuple):
     Attributes:
         id: None for a new one.
         timeout: 0 for none.
+        metadata: as it will arrive: tuples are lists then.
+        encoded: the metadata as bytes; none where there is none.
     """
 
     id: TaskId | None
@@ -74,6 +75,7 @@ class Parts(NamedTuple):
     timeout: int
     keep: bool
     metadata: Mapping[str, Any]
+    encoded: bytes
 
 
 def read_parts(
@@ -93,16 +95,43 @@ def read_parts(
         ValueError: one is out of bounds.
         CodecError: the metadata is no plain mapping.
     """
-    check_limits(max_attempts, max_deaths, priority)
+    _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
+    _check("max_deaths", max_deaths, 0, MAX_DEATHS)
+    _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+    encoded = _PLAIN.encode(dict(metadata)) if metadata else b""
+    if len(encoded) > LARGEST_METADATA:
+        raise CodecError(f"metadata of {len(encoded)} bytes is over the limit of {LARGEST_METADATA}")
     return Parts(
         TaskId.parse(id) if id is not None else None,
         moment(run_at),
         priority,
         max_attempts,
         max_deaths,
-        duration(run_timeout),
+        _duration(run_timeout),
         bool(keep_result),
-        _plain(metadata) if metadata else {},
+        _PLAIN.decode(encoded) if encoded else {},
+        encoded,
+    )
+
+
+def bulk_parts(parts: Mapping[str, Any]) -> Parts:
+    """The parts of a bulk, which are the same for all its tasks: an id cannot be."""
+    if "id" in parts:
+        raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
+    return read_parts(**parts) if parts else DEFAULTS
+
+
+def parts_of(task: Task[Any]) -> Parts:
+    """The parts that a task says itself; errors as `read_parts`."""
+    return read_parts(
+        id=task.id,
+        priority=task.priority,
+        run_at=task.run_at,
+        max_attempts=task.max_attempts,
+        max_deaths=task.max_deaths,
+        metadata=task.metadata,
+        keep_result=task.keep_result,
+        run_timeout=task.timeout,
     )
 
 
@@ -115,14 +144,7 @@ def refuse(status: Status, attempts: int) -> None:
         )
 
 
-def check_limits(max_attempts: int, max_deaths: int, priority: int) -> None:
-    """Raise ValueError where one of these is out of bounds."""
-    _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
-    _check("max_deaths", max_deaths, 0, MAX_DEATHS)
-    _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
-
-
-def duration(run_timeout: float | None) -> int:
+def _duration(run_timeout: float | None) -> int:
     """The limit of a run in microseconds, 0 for none; ValueError where it is out of bounds."""
     if run_timeout is not None and not 0 < run_timeout < 1e9:
         raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
@@ -155,20 +177,6 @@ def moment_of(wait: float | timedelta | datetime) -> int:
 def _check(name: str, value: int, least: int, most: int) -> None:
     if not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
-
-
-def _plain(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As it will arrive: tuples are lists then."""
-    data = _PLAIN.encode(dict(metadata))
-    check_metadata(data)
-    found: Mapping[str, Any] = _PLAIN.decode(data)
-    return found
-
-
-def check_metadata(data: bytes) -> None:
-    """Raise `CodecError` where these encoded metadata are too large."""
-    if len(data) > LARGEST_METADATA:
-        raise CodecError(f"metadata of {len(data)} bytes is over the limit of {LARGEST_METADATA}")
 
 
 DEFAULTS = read_parts()

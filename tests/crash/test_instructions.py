@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipcq import MemoryStorage
-from ipcq.backends.memory.connection import microseconds
 from ipcq.backends.memory.exchange import Staged
 from ipcq.backends.memory.layout import (
     FRESH,
@@ -37,6 +36,7 @@ from ipcq.backends.memory.layout import (
     ST_KILLED,
 )
 from ipcq.backends.memory.slots import generation
+from ipcq.backends.parts import microseconds
 from tests.unit.memory.children import Line, child
 
 from .aftermath import check_empty, check_whole

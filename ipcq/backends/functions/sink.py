@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import PushError, TaskSinkError
 from ...task import Queue, Task, TaskId
-from ..parts import Parts, read_parts, refuse
+from ..parts import Parts, bulk_parts, read_parts, refuse
 from ..streams import push_stream
 from ..weak import Weak
 from .source import Push
@@ -31,9 +31,7 @@ class FunctionSink:
         self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
     ) -> list[TaskId]:
         """Store tasks in order."""
-        if "id" in parts:
-            raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
-        read = read_parts(**parts)
+        read = bulk_parts(parts)
         return self._push_each([_task(args, read) for args in iterable])
 
     def push_stream(

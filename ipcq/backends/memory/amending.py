@@ -13,7 +13,8 @@ from ...errors import Conflict, IllegalTransition
 from ...status import TERMINAL, Status
 from ...task import Queue, TaskId
 from ..liveness import kill_process, own_identity
-from .connection import Connection, microseconds
+from ..parts import microseconds
+from .connection import Connection
 from .layout import (
     BUSY,
     DELAYED,

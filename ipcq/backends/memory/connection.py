@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ...errors import QueueClosed
 from ...task import Queue, TaskId
+from ..parts import microseconds
 from .accept import Accept
 from .amend import Amend
 from .blobs import Blobs
@@ -48,7 +48,7 @@ from .settings import Wishes
 from .wordguard import WordGuard
 from .words import Words
 
-__all__ = ["Connection", "microseconds"]
+__all__ = ["Connection"]
 
 log = logging.getLogger("ipcq.memory")
 
@@ -57,11 +57,6 @@ OP_GROW = 17
 _RESULT_SHARE = 10  # one part in so many of arena and blob bytes is kept for results
 _POOL_SHARE = 8  # likewise, at the most, for retired files
 _POOL_FILES = 4
-
-
-def microseconds() -> int:
-    """This moment in microseconds since 1970, as every moment in shared memory."""
-    return time.time_ns() // 1000
 
 
 class Connection:

@@ -156,7 +156,7 @@ class Exchange:
         code = UNKNOWN
         if self.word is not None:
             self._stage(self.own_stage, tasks)
-            view = data
+            view = data  # as the bytes that C sees; got before the lock is taken, since it may allocate
             me = self._enter()
             if me:
                 try:

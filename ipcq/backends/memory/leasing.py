@@ -14,7 +14,8 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
 from ..awaiting import AwaitedTasks
-from .connection import Connection, microseconds
+from ..parts import microseconds
+from .connection import Connection
 from .exchange import Held
 from .layout import (
     ARENA_LIMIT,

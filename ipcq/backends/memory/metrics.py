@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ...status import Status
 from ..figures import Figures
-from .connection import Connection, microseconds
+from ..parts import microseconds
+from .connection import Connection
 from .layout import (
     ACTIVITY,
     BLOCK_BYTES,

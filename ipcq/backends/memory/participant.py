@@ -11,7 +11,8 @@ from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
 from ..liveness import own_identity, resident_bytes
 from ..lockfile import PARTICIPANT
-from .connection import Connection, microseconds
+from ..parts import microseconds
+from .connection import Connection
 from .futex import can_spin, wait, wake
 from .layout import (
     EXIT_BIAS,

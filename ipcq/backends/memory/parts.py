@@ -15,7 +15,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..deaths import worker_died
-from ..parts import check_limits
+from ..parts import Parts
 from .exchange import Held
 from .layout import (
     ATTEMPTS_MASK,
@@ -62,9 +62,8 @@ __all__ = [
     "Holder",
     "Slot",
     "checksum",
-    "codec_or_unknown",
     "error_of",
-    "limits_word",
+    "limits_of",
     "status_of",
     "task_of",
 ]
@@ -100,38 +99,18 @@ class Codecs:
             ) from None
 
 
-class _UnknownCodec:
-    """Stands for a codec that this program does not have: all of a task but its args can be seen."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def encode(self, value: Any) -> bytes:
-        raise self._error()
-
-    def decode(self, data: bytes | memoryview) -> Any:
-        raise self._error()
-
-    def _error(self) -> CodecError:
-        return CodecError(
-            f"the codec {self.name!r} of this queue is not known here; open the queue with codec=..."
-        )
-
-
-def codec_or_unknown(name: str) -> Codec:
-    """The codec of that name, or one that says it is not known when it is used."""
-    try:
-        return get_codec(name)
-    except CodecError:
-        return _UnknownCodec(name)
-
-
 # --- into a slot ----------------------------------------------------------------------------------
 
 
-def limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, given: bool) -> int:
-    """The word of a task's limits; ValueError where one is out of bounds."""
-    check_limits(max_attempts, max_deaths, priority)
+def limits_of(parts: Parts) -> int:
+    """The word of a task's limits."""
+    return _limits_word(
+        parts.max_attempts, parts.max_deaths, parts.priority, parts.keep, parts.id is not None
+    )
+
+
+@lru_cache(maxsize=64)
+def _limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, given: bool) -> int:
     return (
         max_attempts
         | max_deaths << L_DEATHS_SHIFT
@@ -139,11 +118,6 @@ def limits_word(max_attempts: int, max_deaths: int, priority: int, keep: bool, g
         | (L_KEEP if keep else 0)
         | (L_GIVEN_ID if given else 0)
     )
-
-
-def metadata_bytes(metadata: Mapping[str, Any]) -> bytes:
-    """Metadata as bytes; none as no bytes."""
-    return _PLAIN.encode(dict(metadata)) if metadata else b""
 
 
 # --- out of a slot --------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import DuplicateTask, PushError, QueueFull, TaskSinkError
 from ...task import Queue, Task, TaskId
-from ..parts import Terms, check_metadata, duration, moment, refuse
-from .connection import Connection, microseconds
+from ..parts import Parts, Terms, microseconds, parts_of, refuse
+from .connection import Connection
 from .exchange import Staged
 from .layout import (
     ARENA_LIMIT,
@@ -26,7 +26,7 @@ from .layout import (
     ST_FREE,
 )
 from .participant import TICK, Participant, housekeep
-from .parts import Codecs, limits_word, metadata_bytes
+from .parts import Codecs, limits_of
 
 __all__ = ["Pusher", "Staged"]
 
@@ -59,28 +59,18 @@ class Pusher:
 
     # --- encoding -------------------------------------------------------------------------------
 
-    def stage(self, args: Iterable[Any], parts: _Parts, ids: Sequence[int]) -> list[Staged]:
+    def stage(self, args: Iterable[Any], parts: Parts, ids: Sequence[int]) -> list[Staged]:
         """Encode tasks that are to be run in the same way."""
         payloads: Iterable[bytes | memoryview] = map(self.codecs.own.encode, args)
-        if parts.metadata:
-            payloads = [b"".join((payload, parts.metadata)) for payload in payloads]
-        words = (parts.run_at, parts.limits, parts.timeout, self.codecs.mark | len(parts.metadata))
+        if parts.encoded:
+            payloads = [b"".join((payload, parts.encoded)) for payload in payloads]
+        words = (parts.run_at, limits_of(parts), parts.timeout, self.codecs.mark | len(parts.encoded))
         return list(zip(ids, payloads, repeat(words)))
 
     def stage_task(self, task: Task[Any]) -> Staged:
         """Encode one task that says itself how it is to be run."""
         refuse(task.status, task.attempts + task.deaths)
-        parts = read_parts(
-            id=task.id,
-            priority=task.priority,
-            run_at=task.run_at,
-            max_attempts=task.max_attempts,
-            max_deaths=task.max_deaths,
-            metadata=task.metadata,
-            keep_result=task.keep_result,
-            run_timeout=task.timeout,
-        )
-        return self.stage((task.args,), parts, (task.id,))[0]
+        return self.stage((task.args,), parts_of(task), (task.id,))[0]
 
     # --- storing --------------------------------------------------------------------------------
 
@@ -261,48 +251,6 @@ class Room:
             f"queue {self._pusher.queue!r} has no {lacking} left ({self._used()}); {how};"
             f" raise {setting}= or add workers"
         )
-
-
-# --- parts ----------------------------------------------------------------------------------------
-
-
-class _Parts(NamedTuple):
-    id: int
-    run_at: int
-    limits: int
-    timeout: int
-    metadata: bytes
-
-
-def read_parts(
-    *,
-    id: TaskId | str | None = None,
-    priority: int = 0,
-    run_at: float = 0.0,
-    max_attempts: int = 1,
-    max_deaths: int = 2,
-    metadata: Any = None,
-    keep_result: bool = True,
-    run_timeout: float | None = None,
-) -> _Parts:
-    """Check the parts that a push was given.
-
-    Raises:
-        ValueError: one is out of bounds.
-        CodecError: the metadata is no plain mapping.
-    """
-    encoded = metadata_bytes(metadata) if metadata else b""
-    check_metadata(encoded)
-    return _Parts(
-        TaskId.parse(id) if id is not None else 0,
-        moment(run_at),
-        limits_word(max_attempts, max_deaths, priority, keep_result, id is not None),
-        duration(run_timeout),
-        encoded,
-    )
-
-
-DEFAULTS = read_parts()
 
 
 def _ids(tasks: list[Staged]) -> list[TaskId]:

@@ -20,49 +20,28 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
-from ..parts import Terms, moment_of
+from ..capabilities import EVERY_CAPABILITY
+from ..completions import AwaitedResults
+from ..parts import DEFAULTS, Terms, bulk_parts, microseconds, moment_of, read_parts
 from ..streams import push_stream
+from ..unknown_codec import codec_or_unknown
 from ..weak import Weak
 from .amending import Amender
-from .connection import Connection, microseconds
+from .connection import Connection
 from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
 from .namespace import base_directory, queue_names
 from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
-from .parts import Codecs, codec_or_unknown, status_of
-from .pushing import BATCH, DEFAULTS, Pusher, Staged, read_parts
+from .parts import Codecs, status_of
+from .pushing import BATCH, Pusher, Staged
 from .reading import Reader
 from .settings import Wishes
 from .updating import Updater
-from .waiting import Inbox, MemoryCompletions
+from .waiting import Inbox
 
 __all__ = ["MemoryStorage"]
-
-_CAPABILITIES = frozenset(
-    [
-        "Backend",
-        "Cancel",
-        "ConfigExt",
-        "Expose",
-        "FetchById",
-        "ListAllTasks",
-        "ListQueues",
-        "ListTasks",
-        "ListWorkers",
-        "Metrics",
-        "RegisterWorker",
-        "Reschedule",
-        "ResumeAbandoned",
-        "ResumeById",
-        "TaskSink",
-        "Update",
-        "Vacuum",
-        "WaitForCompletion",
-        "WeakTaskSink",
-    ]
-)
 
 
 class MemoryStorage:
@@ -252,7 +231,7 @@ class MemoryStorage:
 
     def capabilities(self) -> frozenset[str]:
         """Names of the Protocols that this backend fulfils."""
-        return _CAPABILITIES
+        return EVERY_CAPABILITY
 
     # --- TaskSink -------------------------------------------------------------------------------
 
@@ -260,7 +239,7 @@ class MemoryStorage:
         """Store one task and return its id."""
         self._attached()
         read = read_parts(**parts) if parts else DEFAULTS
-        ids = [TaskId(read.id)] if read.id else [TaskId.new()]
+        ids = [read.id or TaskId.new()]
         self._store(self._pusher.stage((args,), read, ids), Terms.of(timeout, block))
         return ids[0]
 
@@ -269,7 +248,7 @@ class MemoryStorage:
     ) -> list[TaskId]:
         """Encode all first (if one fails, none is pushed), then store them in order."""
         self._attached()
-        read = _once(parts)
+        read = bulk_parts(parts)
         many = list(iterable)
         ids = TaskId.many(len(many))
         self._store(self._pusher.stage(many, read, ids), Terms.of(timeout, block))
@@ -360,10 +339,10 @@ class MemoryStorage:
         self._attached()
         return self._reader.task_by_id(TaskId.parse(task_id))
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> MemoryCompletions:
+    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
         """Results in completion order, each id once."""
         self._attached()
-        return MemoryCompletions(self._inbox, ids, timeout)
+        return AwaitedResults(self._inbox, ids, timeout)
 
     def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
         """The result of one task."""
@@ -511,10 +490,3 @@ def _reopen(
     storage = MemoryStorage.__new__(MemoryStorage)
     storage._open(Queue(name), own, Wishes(), False, base, codec_named)
     return storage
-
-
-def _once(parts: Mapping[str, Any]) -> Any:
-    """The parts of a bulk, which are the same for all its tasks: an id cannot be."""
-    if "id" in parts:
-        raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
-    return read_parts(**parts) if parts else DEFAULTS

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from ...errors import Conflict, IllegalTransition
 from ...status import Status
 from ...task import Lease, Queue, Task, TaskId
-from ..parts import Terms
-from .connection import Connection, microseconds
+from ..parts import Terms, microseconds, parts_of
+from .connection import Connection
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -25,8 +25,8 @@ from .layout import (
     U_VERSION,
     VERSIONED,
 )
-from .parts import Slot
-from .pushing import Pusher, Staged, read_parts
+from .parts import Slot, limits_of
+from .pushing import Pusher, Staged
 from .reading import Reader, not_found
 from .sight import Seen, Sight
 from .slots import generation
@@ -99,23 +99,16 @@ class Updater:
         before, whole = self._reader.task(stored), self._reader.payload(stored)
         if not self._reader.unchanged(stored):
             return None
-        parts = read_parts(
-            priority=task.priority,
-            run_at=task.run_at,
-            max_attempts=task.max_attempts,
-            max_deaths=task.max_deaths,
-            metadata=task.metadata,
-            run_timeout=task.timeout,
-        )
+        parts = parts_of(task)._replace(id=None, keep=True)  # of these the stored ones stay
         run_at = stored.meta[M_RUN_AT] if task.run_at == before.run_at else parts.run_at
         payload, mark = self._encoded(task, before, stored)
-        if parts.metadata:
-            payload = b"".join((payload, parts.metadata))
-        described = mark | len(parts.metadata)
+        if parts.encoded:
+            payload = b"".join((payload, parts.encoded))
+        described = mark | len(parts.encoded)
         source = SOURCE_WRITTEN if len(payload) > COPY_LIMIT else SOURCE_GIVEN
         if described == stored.meta[M_PARTS] and payload == whole:
             source = SOURCE_KEPT
-        return (stored.id, payload, (run_at, parts.limits, parts.timeout, described)), source
+        return (stored.id, payload, (run_at, limits_of(parts), parts.timeout, described)), source
 
     def _encoded(self, task: Task[Any], before: Task[Any], stored: Slot) -> tuple[bytes | memoryview, int]:
         """The arguments as bytes, with their codec's mark; as they were fetched if nobody looked at them."""

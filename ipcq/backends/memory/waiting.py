@@ -7,18 +7,15 @@ asked for it. A task that somebody else pushed is looked up by its id whenever a
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from ...errors import ResultExpired, WaitTimeout
 from ...result import TaskResult
 from ...task import TaskId
+from ..completions import AwaitedResults
 from .connection import Connection
 from .layout import (
     L_KEEP,
@@ -37,7 +34,7 @@ from .participant import TICK, Participant, housekeep
 from .reading import Reader, not_found
 from .slots import finished
 
-__all__ = ["Inbox", "MemoryCompletions"]
+__all__ = ["Inbox"]
 
 _Askers = tuple[Any, ...]
 """A task's id as it was asked for, and a weak reference to everybody who did."""
@@ -82,7 +79,7 @@ class Inbox:
 
     # --- asking ---------------------------------------------------------------------------------
 
-    def ask(self, who: MemoryCompletions, ids: Iterable[TaskId]) -> None:
+    def ask(self, who: AwaitedResults, ids: Iterable[TaskId]) -> None:
         """Have the results of ``ids`` handed to ``who``; `TaskNotFound` asks for none of them."""
         wanted = list(ids)
         me = self._me()
@@ -113,6 +110,8 @@ class Inbox:
 
     def expect(self, ids: Sequence[int]) -> None:
         """Note tasks that this handle is about to push: to wait for them, they need not be looked up."""
+        if not ids:
+            return  # a finalizer that pushes without a result may come while this thread has the mutex
         with self._mutex:
             if len(self._fresh) + len(ids) > _MOST_FRESH:
                 self._fresh.clear()
@@ -146,7 +145,7 @@ class Inbox:
         words, at = self.connection.words, self.connection.core.meta_at + M_DONE_SEQ
         return sorted(places, key=lambda place: words[at + place[0] * META_WORDS])
 
-    def forget(self, who: MemoryCompletions, ids: Iterable[int]) -> None:
+    def forget(self, who: AwaitedResults, ids: Iterable[int]) -> None:
         """``who`` does not wait for these any more."""
         with self._mutex:
             for task_id in ids:
@@ -306,7 +305,7 @@ class Inbox:
         for reference in askers[1:]:
             asker = reference()
             if asker is not None:
-                asker._take_in(askers[0], result)
+                asker.take_in(askers[0], result)
         self._waiting.pop(task_id, None)
 
     def _asked(self, ids: list[int]) -> list[_Askers | None]:
@@ -324,114 +323,3 @@ class Inbox:
             self._changed.notify_all()
             self._changed.release()
         self._me().rouse()
-
-
-class MemoryCompletions:
-    """Results in the order in which they came. Fulfils `Completions`."""
-
-    def __init__(self, inbox: Inbox, ids: Iterable[TaskId], timeout: float | None) -> None:
-        self.reference = weakref.ref(self)
-        self._inbox = inbox
-        self._until = None if timeout is None else time.monotonic() + timeout
-        self._timeout = timeout
-        self._open: set[int] = set()
-        self._came: deque[tuple[TaskId, TaskResult[Any] | None]] = deque()
-        self._woken = False
-        self.add(ids)
-
-    def __repr__(self) -> str:
-        return f"<MemoryCompletions [{len(self._came)} ready, {len(self)} awaited]>"
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, ids: Iterable[TaskId]) -> None:
-        """Wait for these too."""
-        new = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._open]
-        self._open.update(new)
-        try:
-            if new:
-                self._inbox.ask(self, new)
-        except BaseException:
-            self._open.difference_update(new)
-            self._inbox.forget(self, new)
-            raise
-
-    def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
-        """All results that are there, waiting up to ``timeout`` seconds for the first."""
-        if not self._came and self._open:
-            until = None if timeout is None else time.monotonic() + timeout
-            while not self._is_over():
-                left = TICK if until is None else until - time.monotonic()
-                self._inbox.await_change(self._is_over, max(0.0, min(left, TICK)))
-                if left <= 0:
-                    break
-        self._woken = False
-        results: list[TaskResult[Any]] = []
-        while self._came and (self._came[0][1] is not None or not results):
-            results.append(self._next())  # an error waits for the next call: these came before it
-        return results
-
-    def wake(self) -> None:
-        """Make a `ready` that waits in another thread return."""
-        self._woken = True
-        self._inbox.wake()
-
-    def _is_over(self) -> bool:
-        return bool(self._came or self._woken or not self._open)
-
-    def _next(self) -> TaskResult[Any]:
-        task_id, result = self._came.popleft()
-        if result is None:
-            raise ResultExpired(
-                f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise"
-                " result_ttl="
-            )
-        return result
-
-    def _take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
-        if task_id in self._open:  # else Ctrl-C cut a handing out, and this is done once more
-            self._came += ((task_id, result),)  # no call up to the next line, so no Ctrl-C
-            self._open.discard(task_id)
-
-    # --- iterating ------------------------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[TaskResult[Any]]:
-        return self
-
-    def __next__(self) -> TaskResult[Any]:
-        while not self._came:
-            if not self._open:
-                raise StopIteration
-            self._wait_a_tick()
-        return self._next()
-
-    def _wait_a_tick(self) -> None:
-        """Wait for a result, half a second at the most; `WaitTimeout` when the time is over."""
-        left = TICK if self._until is None else self._until - time.monotonic()
-        if left > 0:
-            self._woken = False
-            self._inbox.await_change(self._is_over, min(left, TICK))
-            return
-        self._inbox.look_at_all()
-        if not self._came:
-            count = len(self._open)
-            self.close()
-            raise WaitTimeout(
-                f"waited {self._timeout:g} s; {count} of the tasks have not finished; they go on"
-            )
-
-    def __aiter__(self) -> MemoryCompletions:
-        return self
-
-    async def __anext__(self) -> TaskResult[Any]:
-        while not self._came:
-            if not self._open:
-                raise StopAsyncIteration
-            await asyncio.to_thread(self._wait_a_tick)  # a thread nobody awaits any more ends soon
-        return self._next()
-
-    def close(self) -> None:
-        """Wait for nothing any more."""
-        self._inbox.forget(self, list(self._open))
-        self._open.clear()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...codec import Codec
 from ...codecs import get_codec
-from ...errors import CodecError
+from ..unknown_codec import UnknownCodec
 
-__all__ = ["Codecs", "codec_or_unknown"]
+__all__ = ["Codecs"]
 
 
 class Codecs:
@@ -21,28 +19,4 @@ class Codecs:
 
     def find(self, name: str) -> Codec:
         """The codec of that name, or one that says that it is not known here when it is used."""
-        return self._by_name.get(name) or _UnknownCodec(name)
-
-
-class _UnknownCodec:
-    """Stands for a codec that this program does not have: all of a task but its args can be seen."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def encode(self, value: Any) -> bytes:
-        raise self._error()
-
-    def decode(self, data: bytes | memoryview) -> Any:
-        raise self._error()
-
-    def _error(self) -> CodecError:
-        return CodecError(f"the codec {self.name!r} is not known here; open the queue with codec=...")
-
-
-def codec_or_unknown(name: str) -> Codec:
-    """The codec of that name, or one that says it is not known when it is used."""
-    try:
-        return get_codec(name)
-    except CodecError:
-        return _UnknownCodec(name)
+        return self._by_name.get(name) or UnknownCodec(name)

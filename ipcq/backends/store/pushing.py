@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...errors import DuplicateTask, QueueFull, TaskSinkError
 from ...task import Task, TaskId
-from ..parts import Parts, Terms, microseconds, read_parts, refuse
+from ..parts import Parts, Terms, microseconds, parts_of, refuse
 from .contract import Write
 from .desk import BATCH, Desk
 from .keys import payload_key
@@ -48,17 +48,7 @@ class Pusher:
     def stage_task(self, task: Task[Any]) -> Staged:
         """Encode one task that says itself how it is to be run."""
         refuse(task.status, task.attempts + task.deaths)
-        parts = read_parts(
-            id=task.id,
-            priority=task.priority,
-            run_at=task.run_at,
-            max_attempts=task.max_attempts,
-            max_deaths=task.max_deaths,
-            metadata=task.metadata,
-            keep_result=task.keep_result,
-            run_timeout=task.timeout,
-        )
-        return self.stage(task.args, parts, task.id)
+        return self.stage(task.args, parts_of(task), task.id)
 
     # --- storing ----------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from ...errors import QueueNotFound
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...task import Task
 from ..parts import microseconds
-from .codecs import Codecs, codec_or_unknown
+from ..unknown_codec import codec_or_unknown
+from .codecs import Codecs
 from .desk import Desk
 from .handle import Handle
 from .listing import list_all_tasks, list_tasks, list_workers, queue_info

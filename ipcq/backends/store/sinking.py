@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable
 from functools import partial
 from typing import Any
 
 from ...sink import WeakSink
 from ...task import Task, TaskId
-from ..parts import DEFAULTS, Parts, Terms, read_parts
+from ..parts import DEFAULTS, Terms, bulk_parts, read_parts
 from ..streams import push_stream
 from ..weak import Weak
 from .handle import Handle
@@ -30,7 +30,7 @@ class Sinking(Handle):
         self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
     ) -> list[TaskId]:
         """Encode all first (if one fails, none is pushed), then store them in order."""
-        pusher, read = self._use().pusher, _once(parts)
+        pusher, read = self._use().pusher, bulk_parts(parts)
         many = list(iterable)
         ids = TaskId.many(len(many))
         staged = [pusher.stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
@@ -66,10 +66,3 @@ class Sinking(Handle):
     def weak(self) -> WeakSink:
         """A sink for objects of any types; a worker's `Router` finds their handlers."""
         return Weak(self)
-
-
-def _once(parts: Mapping[str, Any]) -> Parts:
-    """The parts of a bulk, which are the same for all its tasks: an id cannot be."""
-    if "id" in parts:
-        raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
-    return read_parts(**parts) if parts else DEFAULTS

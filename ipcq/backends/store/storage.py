@@ -13,6 +13,8 @@ from ...layer import Layer, acknowledge
 from ...result import TaskResult
 from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
+from ..capabilities import EVERY_CAPABILITY
+from ..completions import AwaitedResults
 from ..parts import microseconds, moment_of
 from .contract import TaskStore
 from .handle import reopen
@@ -22,33 +24,8 @@ from .settings import Wishes
 from .sinking import Sinking
 from .streaming import StoreStream
 from .view import View
-from .waiting import StoreCompletions
 
 __all__ = ["StoreBackend"]
-
-_CAPABILITIES = frozenset(
-    [
-        "Backend",
-        "Cancel",
-        "ConfigExt",
-        "Expose",
-        "FetchById",
-        "ListAllTasks",
-        "ListQueues",
-        "ListTasks",
-        "ListWorkers",
-        "Metrics",
-        "RegisterWorker",
-        "Reschedule",
-        "ResumeAbandoned",
-        "ResumeById",
-        "TaskSink",
-        "Update",
-        "Vacuum",
-        "WaitForCompletion",
-        "WeakTaskSink",
-    ]
-)
 
 
 class StoreBackend(Sinking, Seeing):
@@ -104,7 +81,7 @@ class StoreBackend(Sinking, Seeing):
 
     def capabilities(self) -> frozenset[str]:
         """Names of the Protocols that this backend fulfils."""
-        return _CAPABILITIES
+        return EVERY_CAPABILITY
 
     # --- Backend ----------------------------------------------------------------------------------
 
@@ -170,9 +147,9 @@ class StoreBackend(Sinking, Seeing):
 
     # --- WaitForCompletion ------------------------------------------------------------------------
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> StoreCompletions:
+    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
         """Results in completion order, each id once."""
-        return StoreCompletions(self._use().inbox, ids, timeout)
+        return AwaitedResults(self._use().inbox, ids, timeout)
 
     def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
         """The result of one task."""

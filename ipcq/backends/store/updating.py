@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import Conflict, IllegalTransition
 from ...status import Status
 from ...task import Task, TaskId
-from ..parts import Parts, microseconds, read_parts
+from ..parts import Parts, microseconds, parts_of
 from .desk import Desk, Held
 from .keys import payload_key
 from .moves import update
@@ -32,7 +32,7 @@ class Updater:
 
     def update(self, task: Task[Any], expect: Status | None) -> TaskRecord:
         """See `Update.update`."""
-        patience, task_id, parts = Patience(), TaskId(task.id), _parts_of(task)
+        patience, task_id, parts = Patience(), TaskId(task.id), parts_of(task)
         while True:
             held = self._desk.lookup(task_id)
             _check(held.task, task, expect)
@@ -70,17 +70,6 @@ class Updater:
             return [self._desk.put_bytes(key, data)]
         was_large = before.payload is not None and before.payload.data is None
         return self._desk.drop_bytes(key) if was_large else []
-
-
-def _parts_of(task: Task[Any]) -> Parts:
-    return read_parts(
-        priority=task.priority,
-        run_at=task.run_at,
-        max_attempts=task.max_attempts,
-        max_deaths=task.max_deaths,
-        metadata=task.metadata,
-        run_timeout=task.timeout,
-    )
 
 
 def _check(stored: TaskRecord, task: Task[Any], expect: Status | None) -> None:

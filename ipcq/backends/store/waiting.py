@@ -6,25 +6,25 @@ who asked. A result is read from the store, then marked as fetched there: from t
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from ...errors import CodecError, QueueClosed, ResultExpired, WaitTimeout
+from ...errors import CodecError, QueueClosed
 from ...result import ErrorInfo, TaskResult
 from ...status import TERMINAL, Status
 from ...task import TaskId
+from ..completions import AwaitedResults
 from .desk import BATCH, Desk, Held, not_found
 from .moves import mark_fetched
 from .record import TaskRecord
-from .recovery import TICK, Recovery
+from .recovery import Recovery
 
-__all__ = ["Inbox", "StoreCompletions"]
+__all__ = ["Inbox"]
 
 
 class Inbox:
@@ -34,7 +34,7 @@ class Inbox:
         self.desk = desk
         self._recovery = recovery
         # Weak: whoever drops a wait half-way asks no more, and its results stay for somebody else.
-        self._waiting: dict[int, list[weakref.ref[StoreCompletions]]] = {}
+        self._waiting: dict[int, list[weakref.ref[AwaitedResults]]] = {}
         self._ended: deque[int] = deque()  # awaited tasks of which the index told that they ended
         self._gone: deque[int] = deque()  # those of them that were removed
         self._rebuilt = desk.view.rebuilt
@@ -60,7 +60,7 @@ class Inbox:
 
     # --- asking -----------------------------------------------------------------------------------
 
-    def ask(self, who: StoreCompletions, ids: Iterable[TaskId]) -> None:
+    def ask(self, who: AwaitedResults, ids: Iterable[TaskId]) -> None:
         """Have the results of ``ids`` handed to ``who``; `TaskNotFound` asks for none of them."""
         wanted = list(ids)
         self.desk.view.refresh()
@@ -74,7 +74,7 @@ class Inbox:
             done = [task_id for task_id in wanted if tasks[task_id].is_finished]
             self._ended.extend(sorted(done, key=lambda task_id: tasks[task_id].done_seq))
 
-    def forget(self, who: StoreCompletions, ids: Iterable[int]) -> None:
+    def forget(self, who: AwaitedResults, ids: Iterable[int]) -> None:
         """``who`` does not wait for these any more."""
         with self.desk.view.mutex:
             for task_id in ids:
@@ -100,6 +100,13 @@ class Inbox:
             view.sleep(seen, left, fruitless)
             fruitless += 1
             self._recovery.tick()
+
+    def look_at_all(self) -> None:
+        """Fetch what is there."""
+        self.await_change(lambda: False, 0.0)
+
+    def wake(self) -> None:
+        """Nothing to do: whoever waits looks up every tenth of a second."""
 
     def _check_open(self) -> None:
         if self._closed:
@@ -188,111 +195,3 @@ class Inbox:
                 asker = reference()
                 if asker is not None:
                     asker.take_in(task_id, result)
-
-
-class StoreCompletions:
-    """Results in the order in which they came. Fulfils `Completions`."""
-
-    def __init__(self, inbox: Inbox, ids: Iterable[TaskId], timeout: float | None) -> None:
-        self.reference = weakref.ref(self)
-        self._inbox = inbox
-        self._until = None if timeout is None else time.monotonic() + timeout
-        self._timeout = timeout
-        self._open: set[int] = set()
-        self._came: deque[tuple[TaskId, TaskResult[Any] | None]] = deque()
-        self._woken = False
-        self.add(ids)
-
-    def __repr__(self) -> str:
-        return f"<StoreCompletions [{len(self._came)} ready, {len(self)} awaited]>"
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, ids: Iterable[TaskId]) -> None:
-        """Wait for these too."""
-        new = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._open]
-        self._open.update(new)
-        try:
-            if new:
-                self._inbox.ask(self, new)
-        except BaseException:
-            self._open.difference_update(new)
-            self._inbox.forget(self, new)
-            raise
-
-    def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
-        """All results that are there, waiting up to ``timeout`` seconds for the first."""
-        if not self._came and self._open:
-            until = None if timeout is None else time.monotonic() + timeout
-            while not self._is_over():
-                left = TICK if until is None else until - time.monotonic()
-                self._inbox.await_change(self._is_over, max(0.0, min(left, TICK)))
-                if left <= 0:
-                    break
-        self._woken = False
-        results: list[TaskResult[Any]] = []
-        while self._came and (self._came[0][1] is not None or not results):
-            results.append(self._next())  # an error waits for the next call: these came before it
-        return results
-
-    def wake(self) -> None:
-        """Make a `ready` that waits in another thread return."""
-        self._woken = True
-
-    def _is_over(self) -> bool:
-        return bool(self._came or self._woken or not self._open)
-
-    def _next(self) -> TaskResult[Any]:
-        task_id, result = self._came.popleft()
-        if result is None:
-            raise ResultExpired(
-                f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise"
-                " result_ttl="
-            )
-        return result
-
-    def take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
-        """Called with what was awaited; None: it was removed."""
-        if task_id in self._open:
-            self._came.append((task_id, result))
-            self._open.discard(task_id)
-
-    # --- iterating --------------------------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[TaskResult[Any]]:
-        return self
-
-    def __next__(self) -> TaskResult[Any]:
-        while not self._came:
-            if not self._open:
-                raise StopIteration
-            self._wait_a_tick()
-        return self._next()
-
-    def _wait_a_tick(self) -> None:
-        """Wait for a result, half a second at the most; `WaitTimeout` when the time is over."""
-        left = TICK if self._until is None else self._until - time.monotonic()
-        self._woken = False
-        self._inbox.await_change(self._is_over, max(0.0, min(left, TICK)))
-        if left <= 0 and not self._came:
-            count = len(self._open)
-            self.close()
-            raise WaitTimeout(
-                f"waited {self._timeout:g} s; {count} of the tasks have not finished; they go on"
-            )
-
-    def __aiter__(self) -> StoreCompletions:
-        return self
-
-    async def __anext__(self) -> TaskResult[Any]:
-        while not self._came:
-            if not self._open:
-                raise StopAsyncIteration
-            await asyncio.to_thread(self._wait_a_tick)  # a thread nobody awaits any more ends soon
-        return self._next()
-
-    def close(self) -> None:
-        """Wait for nothing any more."""
-        self._inbox.forget(self, list(self._open))
-        self._open.clear()
