@@ -104,6 +104,7 @@ def test_lines_keep_the_order_of_items(tmp_path: Path) -> None:
     assert end(process).values == ["open", "a", "b"]
 
 
+@pytest.mark.slow
 def test_a_failed_item_is_a_line_with_an_error() -> None:
     """Type, message and traceback are in its line; the status is 1; the summary shows the first."""
     ended = run("map", call("fail"), "-n", "1", "luck")

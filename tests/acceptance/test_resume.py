@@ -95,9 +95,8 @@ def _opened(work: Work) -> None:
     Path(work.gate).write_text("open", "utf-8")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=["kill", "ctrl-c"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_it_goes_on_where_it_stopped(work: Work, number: int) -> None:
     """Nothing that was done runs again, and each line is there once, in the order of the items."""
     items = _interrupted(work, number)

@@ -18,7 +18,7 @@ from .diary import Diary
 from .handlers import echo
 from .killer import Killer
 from .roles import start
-from .test_chaos import PATIENT, SEED, WORKERS, only_long, short_and_long
+from .test_chaos import PATIENT, SEED, WORKERS, only_long
 
 if TYPE_CHECKING:
     from tests.conftest import MakeQueue
@@ -74,7 +74,7 @@ class Consumer:
             assert self._is_right(self._number_of.pop(result.task_id), result.unwrap())
 
 
-@short_and_long
+@only_long
 def test_accepted_tasks_outlive_producers_and_monitors(
     make_queue: MakeQueue, tmp_path: Path, seconds: float
 ) -> None:

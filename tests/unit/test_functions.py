@@ -424,6 +424,7 @@ class Files:
         Path(task.args).with_suffix(".done").write_text(str(result.value))
 
 
+@pytest.mark.slow
 def test_a_monitor_runs_them(tmp_path: Path) -> None:
     """Several processes work on one backend of functions, each task in one of them."""
     files = Files(tmp_path)

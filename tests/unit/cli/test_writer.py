@@ -125,6 +125,7 @@ def test_what_is_in_the_way_is_wiped_first(pipe: tuple[int, int]) -> None:
     assert wiped == [1]
 
 
+@pytest.mark.slow
 def test_it_tells_when_all_lines_are_out(pipe: tuple[int, int]) -> None:
     """After the last byte, and only when there were lines: not when it gave up, nor for nothing."""
     told: list[int] = []

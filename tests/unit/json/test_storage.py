@@ -39,6 +39,7 @@ def _values(queue: JsonStorage, ids: list[TaskId]) -> list[int]:
     return sorted(int(result.unwrap()) for result in queue.wait_for(ids, 30))
 
 
+@pytest.mark.slow
 def test_tasks_are_there_after_reopening(open_queue: OpenQueue, path: Path) -> None:
     """What was pushed is run by who opens the file later, and the result is for who opens it after that."""
     with open_queue() as queue:
@@ -50,6 +51,7 @@ def test_tasks_are_there_after_reopening(open_queue: OpenQueue, path: Path) -> N
         assert queue.path == str(path)
 
 
+@pytest.mark.slow
 def test_a_file_holds_several_queues(open_queue: OpenQueue) -> None:
     """Each has its tasks and settings; all of them are listed."""
     one, two = open_queue("one", codec="json"), open_queue("two", capacity=1)

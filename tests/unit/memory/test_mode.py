@@ -124,7 +124,8 @@ def test_a_compiled_process_is_refused_by_an_uncompiled_queue() -> None:
     assert done.stdout == "7\n"
 
 
-@pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pure", [False, True])
 def test_a_monitors_children_run_in_its_mode(tmp_path: Path, pure: bool) -> None:
     """Else they could not attach to the queue that it made."""
     program = tmp_path / "program.py"

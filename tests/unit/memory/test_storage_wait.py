@@ -409,6 +409,7 @@ def test_iterating_async(queue: MemoryStorage) -> None:
     assert asyncio.run(main()) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_ticks")
 def test_iterating_async_times_out(queue: MemoryStorage) -> None:
     """An async wait ends by WaitTimeout, too, and can be cancelled."""

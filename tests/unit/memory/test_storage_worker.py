@@ -363,6 +363,7 @@ def test_ending_two_before_the_next(queue: MemoryStorage) -> None:
     assert total(queue, Status.DONE) == 5
 
 
+@pytest.mark.slow
 def test_threads_take_from_one_handle(queue: MemoryStorage) -> None:
     """Workers in threads on one handle share the tasks; each task is run once."""
     queue.push_bulk(range(400))

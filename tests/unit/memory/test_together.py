@@ -38,6 +38,7 @@ def test_results_of_all_sizes(size: int, queue: MemoryStorage) -> None:
     assert [bytes(queue.wait(task_id, 5).unwrap()) for task_id in ids] == [bytes(size), b"small"]
 
 
+@pytest.mark.slow
 def test_none_are_there(queue: MemoryStorage) -> None:
     """An empty list after about half a second; and one at the end of the stream."""
     with worker(queue) as hands:

@@ -15,6 +15,7 @@ from ipcq.errors import WaitTimeout
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 
 
+@pytest.mark.slow
 def test_a_stream_can_be_woken_by_a_signal_handler_at_any_moment(queue: MemoryStorage) -> None:
     """Thousands of signals a second, each waking the stream that the same thread waits on, never block."""
     stream = queue.poll("worker")

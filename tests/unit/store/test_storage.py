@@ -51,6 +51,7 @@ def test_threads_share_one_handle() -> None:
         working.result(10)
 
 
+@pytest.mark.slow
 def test_only_as_many_results_give_way_as_need_be() -> None:
     """A full queue gives up the result that was fetched first, for the task that needs its place."""
     with CustomBackend(store=DictStore(), capacity=4) as queue:

@@ -48,8 +48,9 @@ def _take(queue: CustomStore, lease: Any) -> Task[Any]:
     return task
 
 
-@pytest.mark.parametrize("before", [b"", pytest.param(b"x" * LARGE, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("after", [b"y" * (3 * LARGE), pytest.param(b"y", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [b"", b"x" * LARGE])
+@pytest.mark.parametrize("after", [b"y" * (3 * LARGE), b"y"])
 def test_arguments_of_every_size(queue: CustomStore, before: bytes, after: bytes) -> None:
     """Small or large, the new ones are run, and of the old ones nothing is left in the store."""
     task_id = queue.push(before)

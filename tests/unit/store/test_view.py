@@ -70,6 +70,7 @@ def test_only_what_changed_is_looked_at() -> None:
         assert min(store.scanned[1:]) > 100
 
 
+@pytest.mark.slow
 def test_a_store_may_forget_what_was_removed() -> None:
     """Who is told so looks at everything again; what was removed is gone, and a wait goes on."""
     store = Forgetful()
