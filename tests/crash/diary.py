@@ -10,21 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from .notes import Notes
+
 
 @contextmanager
 def noted(path: str, number: int) -> Iterator[None]:
     """Tell that task ``number`` is run by this process, and that the run came to its end."""
-    _append(path, f"+ {number} {os.getpid()} {time.monotonic_ns()}\n")
+    _append(path, f"+ {number} {os.getpid()} {time.monotonic_ns()}")
     yield
-    _append(path, f"- {number} {os.getpid()} {time.monotonic_ns()}\n")
+    _append(path, f"- {number} {os.getpid()} {time.monotonic_ns()}")
 
 
 def _append(path: str, line: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    notes = Notes(path)
     try:
-        os.write(fd, line.encode())  # one write: whole, and in the order of the kernel
+        notes(line)
     finally:
-        os.close(fd)
+        notes.close()
 
 
 class Run(NamedTuple):

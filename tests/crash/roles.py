@@ -15,6 +15,7 @@ from typing import Any
 from ipcq import MemoryStorage, Monitor, QueueFull, TaskId
 
 from .handlers import SIZES, filler, work
+from .notes import Notes
 
 Program = subprocess.Popen[bytes]
 
@@ -33,7 +34,7 @@ def monitor(name: str, workers: str) -> None:
 
 def produce(name: str, diary: str, accepted: str, seed: str) -> None:
     """Push without end for `work`; note what was accepted as soon as its push returned."""
-    chance, note = random.Random(int(seed)), _Note(accepted)
+    chance, note = random.Random(int(seed)), Notes(accepted)
     with MemoryStorage(name, create=False) as storage:
         for first in count(os.getpid() << 20, 5):
             tasks = [[diary, first + n, 0.001] for n in range(chance.randint(1, 5))]
@@ -47,7 +48,7 @@ def produce(name: str, diary: str, accepted: str, seed: str) -> None:
 
 def crowd(name: str, diary: str, accepted: str, seed: str) -> None:
     """Push without end for `echo`, payloads of all sizes; note what was accepted."""
-    chance, note = random.Random(int(seed)), _Note(accepted)
+    chance, note = random.Random(int(seed)), Notes(accepted)
     with MemoryStorage(name, create=False) as storage:
         for number in count(os.getpid() << 20):
             payload = filler(number, chance.choice(SIZES))
@@ -62,16 +63,6 @@ def _insist(storage: MemoryStorage, args: Any) -> TaskId:
             return storage.push(args, max_deaths=255)
         except QueueFull:
             time.sleep(0.005)
-
-
-class _Note:
-    """Appends lines in one write."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def __call__(self, *lines: str) -> None:
-        os.write(self._fd, "".join(f"{line}\n" for line in lines).encode())
 
 
 if __name__ == "__main__":

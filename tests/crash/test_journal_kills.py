@@ -19,6 +19,8 @@ from ipcq.backends.json import JsonStore, anew, logfile
 from ipcq.backends.store import Forgotten, Write
 from tests.unit.memory.children import Line, child
 
+from .notes import Notes
+
 ROUNDS = int(os.environ.get("IPCQ_KILL_ROUNDS", "200"))
 SEED = 20_240_501
 
@@ -167,13 +169,13 @@ KEPT = 20  # batches of each writer that are not removed
 
 def _write_without_end(path: Path, notes: Path) -> None:
     """Batches of two records; each is noted when it was accepted. Older ones go, the log is written anew."""
-    note = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    note = Notes(notes)
     with JsonStore(path, fsync="always") as store:
         for number in count(max(_numbers(store, notes.name), default=0) + 1):
             value = LARGE if number % 5 else b"%d" % number
             batch = [Write(f"{notes.name}/{number}/{part}", 0, value) for part in "ab"]
             assert store.compare_and_set(batch) is not None
-            os.write(note, b"%d\n" % number)
+            note(str(number))
             _forget(store, f"{notes.name}/{number - KEPT}")
             if number % 7 == 0:
                 store.compact()

@@ -19,6 +19,7 @@ from tests.unit.memory.children import Line, child
 from .diary import Diary
 from .handlers import work
 from .killer import Killer
+from .notes import Notes
 from .test_journal_kills import ROUNDS, SEED
 
 BATCHES = 8  # of each producer in a round: what is left over by one is run in the next ones
@@ -26,14 +27,14 @@ BATCHES = 8  # of each producer in a round: what is left over by one is run in t
 
 def _produce(path: Path, diary: str, accepted: Path, _: Line) -> None:
     """Push, and note what was accepted as soon as the push returned; then wait for the results."""
-    note = os.open(accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    note = Notes(accepted)
     with JsonStorage(path) as queue:
         ids: list[TaskId] = []
         for first in range(os.getpid() << 20, (os.getpid() << 20) + BATCHES * 4, 4):
             numbers = range(first, first + 1 + first // 4 % 4)
             ids += queue.push_bulk([[diary, number, 0.0005] for number in numbers], max_deaths=255)
             tail = ids[-len(numbers) :]
-            os.write(note, "".join(f"{n} {i}\n" for n, i in zip(numbers, tail, strict=True)).encode())
+            note(*(f"{n} {i}" for n, i in zip(numbers, tail, strict=True)))
         for result in queue.wait_for(ids):
             result.unwrap()
         _wait_for_the_end()
