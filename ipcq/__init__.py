@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
+    from .executor import Executor, ExecutorFailed, NotPicklable
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .urls import connect
@@ -172,6 +173,10 @@ __all__ = [
     # who watches
     "Monitor",
     "RestartPolicy",
+    # who takes the place of a pool
+    "Executor",
+    "ExecutorFailed",
+    "NotPicklable",
     # what comes back
     "TaskResult",
     "ErrorInfo",
@@ -228,6 +233,9 @@ _LAZY = {
     "WorkerContext": ".worker",
     "Router": ".worker",
     "WorkerDied": ".worker_died",
+    "Executor": ".executor",
+    "ExecutorFailed": ".executor",
+    "NotPicklable": ".executor",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
     **dict.fromkeys(

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from struct import Struct, error
 
-__all__ = ["has_buffers", "join", "split"]
+__all__ = ["Pieces", "has_buffers", "join", "pieces", "split"]
 
 _MAGIC = b"\xc1"
 _HEAD = Struct("<cBHIQ")
 _VERSION = 1
+LARGE = 1 << 20  # bytes that are worth not being copied once more
 _ALIGN = 64  # bytes: a cache line, and more than any number needs; a mapped payload begins at a page
 
 
@@ -27,16 +28,38 @@ def has_buffers(data: bytes | memoryview) -> bool:
     return data[:1] == _MAGIC
 
 
-def join(value: bytes, buffers: Sequence[memoryview]) -> bytes:
-    """A value and its buffers as one payload."""
+class Pieces:
+    """A payload in pieces that were not copied together: whoever stores it writes one behind the other."""
+
+    def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
+        self.parts = parts
+        self._length = sum(map(len, parts))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.parts)
+
+    def __repr__(self) -> str:
+        return f"<Pieces [{len(self.parts)} of {self._length} bytes]>"
+
+
+def pieces(value: bytes, buffers: Sequence[memoryview]) -> bytes | Pieces:
+    """A value and its buffers as one payload, in pieces if it is large."""
     sizes = [buffer.nbytes for buffer in buffers]
     head = _HEAD.pack(_MAGIC, _VERSION, 0, len(sizes), len(value)) + Struct(f"<{len(sizes)}Q").pack(*sizes)
     parts: list[bytes | memoryview] = [head, value]
     end = len(head) + len(value)
     for start, buffer in zip(_starts(end, sizes), buffers, strict=True):
-        parts += [bytes(start - end), buffer]
+        parts += [bytes(start - end), buffer.cast("B")]
         end = start + buffer.nbytes
-    return b"".join(parts)
+    return Pieces(parts) if end >= LARGE else b"".join(parts)
+
+
+def join(value: bytes, buffers: Sequence[memoryview]) -> bytes:
+    """A value and its buffers as one payload."""
+    return bytes(pieces(value, buffers))
 
 
 def split(data: bytes | memoryview) -> tuple[memoryview, list[memoryview]]:

@@ -14,11 +14,11 @@ from ..errors import HandlerNotFound, QueueClosed, QueueNotFound
 from ..worker import Worker
 from .job import Job
 from .leash import Leash, end_with_parent
-from .messages import Demand, Failed, Ready, Worked
+from .messages import Demand, Failed, FinalError, Ready, Worked
 
 __all__ = ["SupervisedWorker", "work"]
 
-_FINAL = (HandlerNotFound, QueueClosed, QueueNotFound, ImportError)
+_FINAL = (FinalError, HandlerNotFound, QueueClosed, QueueNotFound, ImportError)
 _STOPPED = 128 + signal.SIGTERM  # exit code, as shells count it
 _LONGEST_REASON = 1000  # characters of one line
 
@@ -35,9 +35,12 @@ class SupervisedWorker(Worker):
 
     link: Connection
     urgent = False  # the next signal forces
+    most: int | None = None  # tasks after which it ends, and another process takes its place
 
     def progressed(self) -> None:
         """Tell the Monitor once that the worker is ready, and once that it works."""
+        if self.most is not None and self.tasks >= self.most:
+            self.stop()
         if self.tasks < 2:
             _tell(self.link, Worked() if self.tasks else Ready())
 
@@ -92,7 +95,7 @@ def _run(
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers = job.open()
     worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch)
-    worker.link = link
+    worker.link, worker.most = link, job.max_tasks
     worker.run()
     backend.close()
 

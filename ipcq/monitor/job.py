@@ -25,10 +25,16 @@ class Job(NamedTuple):
     handler: bytes
     layers: bytes
     prefetch: int
+    max_tasks: int | None = None
 
     @classmethod
     def pack(
-        cls, backend: WorkerBackend, handler: Handler | str, layers: Iterable[Layer], prefetch: int
+        cls,
+        backend: WorkerBackend,
+        handler: Handler | str,
+        layers: Iterable[Layer],
+        prefetch: int,
+        max_tasks: int | None = None,
     ) -> Job:
         """Make the bytes.
 
@@ -41,7 +47,8 @@ class Job(NamedTuple):
             storage = pickle.dumps(backend)
         except Exception as error:
             raise NotSupported("use from another process (pickle)", backend) from error
-        return cls(storage, _findable("handler", handler), _findable("layers", tuple(layers)), prefetch)
+        functions = _findable("handler", handler), _findable("layers", tuple(layers))
+        return cls(storage, *functions, prefetch, max_tasks)
 
     def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...]]:
         """Open the backend and find the functions, in the worker process.

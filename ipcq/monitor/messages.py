@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["Demand", "Failed", "Ready", "Worked"]
+__all__ = ["Demand", "Failed", "FinalError", "Ready", "Worked"]
 
 
 class Demand(IntEnum):
@@ -15,6 +15,10 @@ class Demand(IntEnum):
     STOP = 1  # finish what runs, then end
     FORCE = 2  # give back what runs
     KILL = 3
+
+
+class FinalError(Exception):
+    """Raised by an initializer: another process would fail in the same way, so none is started."""
 
 
 class Ready(NamedTuple):

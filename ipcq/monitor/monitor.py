@@ -50,6 +50,7 @@ class Monitor:
         workers: how many processes; None for one for each usable CPU.
         layers: callables around the handler, the first outermost.
         prefetch: how many tasks each worker holds at once, the running one included.
+        max_tasks: how many a process runs before another takes its place; None for no limit.
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.
         initializer: called first in each process, with ``initargs``.
@@ -69,6 +70,7 @@ class Monitor:
         workers: int | None = None,
         layers: Iterable[Layer] = (),
         prefetch: int = 1,
+        max_tasks: int | None = None,
         restart: RestartPolicy | None = None,
         start_method: str | None = None,
         initializer: Initializer | None = None,
@@ -83,7 +85,9 @@ class Monitor:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
         self._backend = backend
         self._restart = restart or RestartPolicy()
-        job = Job.pack(backend, handler, layers, prefetch)
+        if max_tasks is not None and max_tasks < 1:
+            raise ValueError(f"max_tasks must be 1 or more, or None for no limit; not {max_tasks}")
+        job = Job.pack(backend, handler, layers, prefetch, max_tasks)
         module = type(backend).__module__
         preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
         self._launcher = Launcher(self.name, job, start_method, initializer, tuple(initargs), preload)
@@ -159,6 +163,12 @@ class Monitor:
         """Kill the workers, return their tasks, and wait for that; nothing if it does not run."""
         if self._supervisor is not None:
             self._supervisor.kill()
+
+    def grow(self, workers: int) -> None:
+        """Have as many workers as that, if there are fewer; without waiting for them."""
+        self._count = max(self._count, workers)
+        if self._supervisor is not None:
+            self._supervisor.grow(self._count)
 
     def check(self) -> None:
         """Raise `MonitorFailed` if it gave up."""

@@ -58,7 +58,9 @@ class Supervisor:
         self.restarted = 0
         self._launcher, self._backend, self._restarts = launcher, backend, restarts
         self._on_failure = on_failure
-        self._due = dict.fromkeys(range(count), 0.0)  # place -> when to start its worker
+        self._count = 0
+        self._wanted = count
+        self._due: dict[int, float] = {}  # place -> when to start its worker
         self._processes: dict[int, WorkerProcess] = {}
         self._demand = Demand.RUN
         self._owner = os.getpid()
@@ -103,6 +105,15 @@ class Supervisor:
         """Ask for more than before; from any thread, from a signal handler too."""
         if self._demand < demand:  # no signal handler runs between this and the next step
             self._demand = demand
+        self._ring()
+
+    def grow(self, count: int) -> None:
+        """Have ``count`` workers, if there are fewer; from any thread."""
+        if self._wanted < count:
+            self._wanted = count
+            self._ring()
+
+    def _ring(self) -> None:
         bell = self._bell
         if bell is not None:
             try:
@@ -181,6 +192,9 @@ class Supervisor:
 
     def _start_due(self) -> None:
         """Start one worker whose time has come: who ends meanwhile does not wait for all the others."""
+        while self._count < self._wanted:
+            self._due[self._count] = 0.0
+            self._count += 1
         place = next((place for place, due in self._due.items() if due <= monotonic()), None)
         if place is None:
             return

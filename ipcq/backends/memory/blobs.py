@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from ...codecs.buffers import Pieces
 from ...errors import CorruptQueue, QueueClosed, QueueFull, StorageError
 from .mappings import Mappings, few_left
 from .segment import BLOBS, Descriptor, allocate, space
@@ -90,7 +91,7 @@ class Blobs:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def write(self, slot: int, gen: int, epoch: int, *parts: bytes | memoryview) -> None:
+    def write(self, slot: int, gen: int, epoch: int, *parts: bytes | memoryview | Pieces) -> None:
         """Write the file of a payload (``epoch`` 0) or result whose name is reserved in its slot.
 
         Raises:
@@ -99,7 +100,8 @@ class Blobs:
         """
         here = self._open_directory()
         name = _name(slot, gen, epoch)
-        views = [view.cast("B") for view in [memoryview(part) for part in parts] if view.nbytes]
+        whole = [piece for part in parts for piece in (part.parts if isinstance(part, Pieces) else (part,))]
+        views = [view.cast("B") for view in map(memoryview, whole) if view.nbytes]
         length = sum(map(len, views))
         try:
             self._write(here, name, views, length)

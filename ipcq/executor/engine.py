@@ -1,0 +1,432 @@
+"""What stands behind an executor: a queue, a Monitor, and the thread that hands results to futures."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, InvalidStateError
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple, Protocol
+
+from ..backends.completions import AwaitedResults
+from ..backends.memory import MemoryStorage
+from ..codecs.buffers import Pieces
+from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired, TaskFailed
+from ..monitor import Monitor
+from ..result import TaskResult
+from ..status import Status
+from ..task import TaskId
+from ..worker_died import WorkerDied
+from .deadlines import Deadlines
+from .encoding import Call, NotPicklable, Raised, decode, encode_call
+from .future import CallFuture
+from .options import Options
+
+__all__ = ["Engine", "ExecutorFailed", "Run"]
+
+_TICK = 0.5  # seconds between two looks at the Monitor
+_FOREVER = 1e9  # seconds that results are kept
+_GRACE = 1.0  # seconds that running calls have to end after Ctrl-C
+
+
+class ExecutorFailed(MonitorFailed, BrokenProcessPool):
+    """No worker process can be kept alive: the initializer raises, or they end before they get to work."""
+
+
+class Run(Protocol):
+    """A `map` whose results were not all taken."""
+
+    def finish(self) -> None:
+        """Have all its calls made, and keep what they give."""
+        ...
+
+    def cancel(self) -> None:
+        """Have none of its calls begun."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    """A call for which there was no room in the queue."""
+
+    future: CallFuture
+    data: bytes | Pieces
+    options: Options
+
+
+class Engine:
+    """Stores calls as tasks, has them run, and settles their futures.
+
+    Everything starts with the first call. Nothing here keeps the executor itself, so that an executor that
+    nobody has any more ends by itself when its calls are done.
+
+    Args:
+        monitor: makes the Monitor of a queue with so many workers.
+        most: how many workers there may be; they are started as they are needed.
+        name: what the queue's name begins with.
+    """
+
+    def __init__(self, monitor: Callable[[MemoryStorage, int], Monitor], most: int, name: str) -> None:
+        self._make_monitor = monitor
+        self._most = most
+        self._name = f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._pid = os.getpid()
+        self._changed = threading.Condition(threading.RLock())
+        self._open: dict[TaskId, CallFuture] = {}
+        self._backlog: deque[_Waiting] = deque()
+        self._late: set[TaskId] = set()
+        self._runs: set[Run] = set()
+        self._workers = 0
+        self._serving = False  # the thread fetches results
+        self._helping = False  # a thread that waits for one future fetches results itself
+        self._closing = False
+        self.failure: ExecutorFailed | None = None
+        self.thread: threading.Thread | None = None
+        self._monitor: Monitor | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Engine {self._name!r} [{len(self._open) + len(self._backlog)} calls, {self._workers} workers]>"
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return self._monitor.workers if self._monitor is not None else []
+
+    # --- starting -------------------------------------------------------------------------------
+
+    def start(self) -> MemoryStorage:
+        """Have everything ready to take calls; the queue.
+
+        Raises:
+            RuntimeError: it was shut down, or this is another process.
+            ExecutorFailed: it cannot keep its workers alive.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                f"this executor belongs to process {self._pid}, from which this one was forked; make one here"
+            )
+        with self._changed:
+            self._check_open()
+            if self.thread is None:
+                self._start()
+            return self.storage
+
+    def _check_open(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._closing:
+            raise RuntimeError(
+                f"cannot schedule new futures after {'interpreter ' if _exit.begun else ''}shutdown"
+            )
+
+    def _start(self) -> None:
+        from .encoding import Encoded
+
+        storage = MemoryStorage(self._name, codec=Encoded(), result_ttl=_FOREVER, ephemeral=True)
+        try:
+            monitor = self._make_monitor(storage, 1)
+            self.deadlines = Deadlines(storage, self._late.add)
+            self._completions: AwaitedResults = storage.wait_for(())
+            thread = threading.Thread(target=self._serve, name="ipcq-executor", daemon=True)
+            monitor.start()
+            self.storage, self._monitor, self._workers = storage, monitor, 1
+            thread.start()
+        except BaseException:
+            storage.destroy(force=True)
+            raise
+        self.thread = thread
+        _exit.engines.add(self)
+
+    def need(self, calls: int) -> None:
+        """There are so many calls: have as many workers, if there may be."""
+        wanted = min(self._most, calls)
+        if wanted > self._workers and self._monitor is not None:
+            self._workers = wanted
+            self._monitor.grow(wanted)
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def submit(self, call: Call, options: Options) -> CallFuture:
+        """Have a call made; errors as `start`, and whatever is wrong with the call is in its future."""
+        self.start()
+        future = CallFuture(self, call)
+        try:
+            data = encode_call(call)
+        except NotPicklable as error:
+            future.call = None
+            future.set_exception(error)
+            return future
+        with self._changed:
+            self._check_open()
+            if self._backlog or not self._push(_Waiting(future, data, options)):
+                self._backlog.append(_Waiting(future, data, options))
+            self.need(len(self._open) + len(self._backlog))
+            self._changed.notify_all()
+        return future
+
+    def _push(self, waiting: _Waiting) -> bool:
+        """Store a call as a task; False where there is no room."""
+        future, data, options = waiting
+        try:
+            task_id = self.storage.push(data, block=False, **options.parts())
+        except QueueFull:
+            return False
+        future.task_id = task_id
+        self._open[task_id] = future
+        if options.timeout is not None:
+            self.deadlines.watch(task_id, options.timeout)
+        self._completions.add((task_id,))
+        return True
+
+    def withdraw(self, future: CallFuture) -> bool:
+        """See that a call is not made; whether that could be."""
+        with self._changed:
+            for waiting in self._backlog:
+                if waiting.future is future:
+                    self._backlog.remove(waiting)
+                    return True
+        return future.task_id is not None and self.cancel(future.task_id)
+
+    def cancel(self, task_id: TaskId) -> bool:
+        """Cancel a task that did not begin; whether that could be."""
+        try:
+            return self.storage.cancel(task_id)
+        except IpcqError:
+            return False
+
+    def has_begun(self, future: CallFuture) -> bool:
+        """Whether a call is being made."""
+        task_id = future.task_id
+        try:
+            return task_id is not None and self.storage.check_status([task_id]).get(task_id) is Status.RUNNING
+        except IpcqError:
+            return False
+
+    def error_of(self, result: TaskResult[Any], call: Call | None) -> BaseException:
+        """What to raise for a task that ended without a value."""
+        assert result.error is not None
+        what = f" The call was {call}." if call is not None else ""
+        if result.error.type == "Cancelled":
+            if result.task_id in self._late:
+                self._late.discard(result.task_id)
+                return TimeoutError(f"it ran for longer than its timeout, and its process was ended.{what}")
+            return CancelledError()
+        cause = result.error.cause()
+        if isinstance(cause, WorkerDied):
+            return WorkerDied(f"{result.error.message}.{what}", **result.error.details)
+        try:
+            result.unwrap()
+        except TaskFailed as error:
+            return error
+        return cause
+
+    # --- maps -----------------------------------------------------------------------------------
+
+    def add_run(self, run: Run) -> None:
+        """Have the calls of a `map` made before the end."""
+        with self._changed:
+            self._runs.add(run)
+
+    def drop_run(self, run: Run) -> None:
+        """All its calls were made, or need not be."""
+        with self._changed:
+            self._runs.discard(run)
+
+    def finish_later(self, run: Run) -> None:
+        """Have the calls of a `map` made whose results nobody will take."""
+        threading.Thread(target=run.finish, name="ipcq-map", daemon=True).start()
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def shutdown(self, *, wait: bool, cancel: bool = False) -> None:
+        """Take no more calls; end when those that there are have been made.
+
+        Args:
+            wait: return only then.
+            cancel: make none that did not begin.
+        """
+        if os.getpid() != self._pid:
+            return
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if cancel:
+            self._cancel_all()
+        thread = self.thread
+        if wait and thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def abort(self) -> None:
+        """End after Ctrl-C: calls that did not begin are cancelled, those that run have a second to end."""
+        self.shutdown(wait=False, cancel=True)
+        if self._monitor is not None:
+            try:
+                self._monitor.stop(_GRACE)
+            except MonitorFailed:
+                pass
+        self._fail(ExecutorFailed("the executor was ended by an interrupt while this call was running"))
+        self.shutdown(wait=True)
+
+    def _cancel_all(self) -> None:
+        with self._changed:
+            left = [waiting.future for waiting in self._backlog] + list(self._open.values())
+            runs = list(self._runs)
+        for future in left:
+            future.cancel()
+        for run in runs:
+            run.cancel()
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            while self._await_calls():
+                self._take_results(_TICK)
+                self._serving = False
+        except BaseException as error:
+            self._fail(ExecutorFailed(f"the executor met an error: {type(error).__name__}: {error}"))
+            raise
+        finally:
+            self._clear()
+
+    def _await_calls(self) -> bool:
+        """Wait for something to do; False when there will be nothing more."""
+        with self._changed:
+            while self._helping or not (self._open or self._backlog):
+                if self._closing and not self._helping:
+                    break
+                self._changed.wait()
+            else:
+                self._serving = True
+                return True
+        for run in list(self._runs):
+            run.finish()
+        return False
+
+    def help(self, future: CallFuture, timeout: float | None) -> None:
+        """Fetch results in the thread that waits for one, unless another does: it is there sooner.
+
+        Args:
+            timeout: seconds to wait at the most; None for no limit.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            if self._helping or self._serving or self._pid != os.getpid():
+                return
+            self._helping = True
+        try:
+            while not future.done():
+                left = _TICK if until is None else min(_TICK, until - time.monotonic())
+                if left <= 0:
+                    break
+                self._take_results(left)
+        finally:
+            with self._changed:
+                self._helping = False
+                if self._open or self._backlog or self._closing:
+                    self._changed.notify_all()
+
+    def _take_results(self, timeout: float) -> None:
+        try:
+            results = self._completions.ready(timeout)
+            for result in results:
+                self._settle(result)
+            if not results:
+                self._check_monitor()
+            if self._backlog:
+                self._push_backlog()
+        except ResultExpired as error:  # somebody removed it, by `ipcq` or a handle of their own
+            there = self.storage.check_status(self._open)
+            for task_id in self._open.keys() - there.keys():
+                self._end(self._open.pop(task_id), error)
+
+    def _settle(self, result: TaskResult[Any]) -> None:
+        with self._changed:
+            future = self._open.pop(result.task_id, None)
+        self.deadlines.forget(result.task_id)
+        if future is None or future.done():
+            return
+        if result.error is not None:
+            self._end(future, self.error_of(result, future.call))
+            return
+        value = self.value_of(result)
+        if isinstance(value, Raised):
+            self._end(future, value.error)
+            return
+        future.call = None
+        try:
+            future.set_result(value)
+        except InvalidStateError:  # cancelled in this moment
+            pass
+
+    def value_of(self, result: TaskResult[Any]) -> Any:
+        """What a call returned, or `Raised`."""
+        try:
+            return decode(result.value)
+        except BaseException as error:  # SystemExit, too: of an object's own methods
+            told = NotPicklable(f"the result cannot be unpickled here: {type(error).__name__}: {error}")
+            told.__cause__ = error
+            return Raised(told)
+
+    def _end(self, future: CallFuture, error: BaseException) -> None:
+        future.call = None
+        try:
+            future.set_exception(error)
+        except InvalidStateError:
+            pass
+
+    def _push_backlog(self) -> None:
+        with self._changed:
+            while self._backlog and self._push(self._backlog[0]):
+                self._backlog.popleft()
+
+    def _check_monitor(self) -> None:
+        try:
+            assert self._monitor is not None
+            self._monitor.check()
+        except MonitorFailed as error:
+            self._fail(ExecutorFailed(str(error)))
+
+    def _fail(self, error: ExecutorFailed) -> None:
+        with self._changed:
+            self.failure = self.failure or error
+            left = [*self._open.values(), *(waiting.future for waiting in self._backlog)]
+            self._open.clear()
+            self._backlog.clear()
+            self._changed.notify_all()
+        for future in left:
+            self._end(future, error)
+
+    def _clear(self) -> None:
+        assert self._monitor is not None
+        self.deadlines.close()
+        try:
+            self._monitor.stop()
+        except MonitorFailed:
+            pass
+        self.storage.destroy(force=True)
+
+
+class _Exit:
+    """Ends the engines of this process before the interpreter does, as `ProcessPoolExecutor` is ended."""
+
+    def __init__(self) -> None:
+        self.engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+        self.begun = False
+        threading._register_atexit(self._run)  # type: ignore[attr-defined]
+
+    def _run(self) -> None:
+        self.begun = True
+        for engine in list(self.engines):
+            engine.shutdown(wait=False)
+        for engine in list(self.engines):
+            engine.shutdown(wait=True)
+
+
+_exit = _Exit()
