@@ -18,8 +18,8 @@ __all__ = ["Deadlines"]
 class Deadlines:
     """A thread that looks at what runs when something may be late, and not otherwise.
 
-    What begins after a look has at least the shortest timeout of all from then on: so that, or the moment when
-    a call that runs is late, is when to look again.
+    What begins after a look has the shortest timeout of all from then on, at least: so that, or the moment
+    when a call that runs is late, is when to look again.
 
     Args:
         storage: of the tasks.
