@@ -1,4 +1,4 @@
-"""Calls, and what they gave, as bytes and back: pickle 5, large buffers beside it and not copied by reading."""
+"""Calls, and what they gave, as bytes and back: pickle 5, large buffers beside it and not copied."""
 
 from __future__ import annotations
 
@@ -94,15 +94,19 @@ def encode_value(value: Any) -> bytes | Pieces:
 
 
 def encode_error(error: BaseException) -> bytes | Pieces:
-    """The bytes of an exception with its traceback; of `NotPicklable` where it has none or would not come back."""
-    traced = _ExceptionWithTraceback(error, error.__traceback__)
+    """The bytes of an exception with its traceback; `NotPicklable` stands for one that would not come back."""
     try:
-        data = _dumps(Raised(traced))
-        decode(data if isinstance(data, bytes) else b"".join(data))
+        data = _dumps(_traced(error))
+        decode(bytes(data))
     except Exception as broken:
         refusal = _refusal(f"the exception {_described(error)}", broken)
-        return _dumps(Raised(_ExceptionWithTraceback(refusal, error.__traceback__)))
+        return _dumps(_traced(refusal.with_traceback(error.__traceback__)))
     return data
+
+
+def _traced(error: BaseException) -> Raised:
+    traced: Any = _ExceptionWithTraceback(error, error.__traceback__)  # type: ignore[arg-type]  # None will do
+    return Raised(traced)
 
 
 def decode(data: bytes | memoryview) -> Any:

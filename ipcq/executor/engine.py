@@ -368,7 +368,7 @@ class Engine:
     def value_of(self, result: TaskResult[Any]) -> Any:
         """What a call returned, or `Raised`."""
         try:
-            return decode(result.value)
+            return decode(result.value or b"")
         except BaseException as error:  # SystemExit, too: of an object's own methods
             told = NotPicklable(f"the result cannot be unpickled here: {type(error).__name__}: {error}")
             told.__cause__ = error

@@ -83,8 +83,8 @@ class Executor(Submitter, futures.Executor):
     """A `concurrent.futures.Executor` of worker processes that does not break.
 
     A worker that dies, whatever killed it, is replaced, and only the call that it was making is made again:
-    up to ``max_deaths`` times, then its future alone has `WorkerDied`. Workers are started as they are needed,
-    and never outlive this process.
+    up to ``max_deaths`` times, then its future alone has `WorkerDied`. Workers are started as they are
+    needed, and never outlive this process.
 
     Args:
         max_workers: None for one for each usable CPU.
@@ -157,7 +157,7 @@ class Executor(Submitter, futures.Executor):
         timeout: float | None = None,
         max_deaths: int | None = None,
     ) -> Submitter:
-        """The same executor for calls that are run in another way: ``executor.options(priority=1).submit(f)``.
+        """The same executor for calls run in another way: ``executor.options(priority=1).submit(f)``.
 
         Args:
             priority: from -7 to 8, the highest first.
@@ -167,7 +167,7 @@ class Executor(Submitter, futures.Executor):
         Raises:
             ValueError: one is out of bounds.
         """
-        given = {"priority": priority, "timeout": timeout, "max_deaths": max_deaths}
+        given: dict[str, Any] = {"priority": priority, "timeout": timeout, "max_deaths": max_deaths}
         changed = {name: value for name, value in given.items() if value is not None}
         return Submitter(self._engine, self._options._replace(**changed).checked())
 

@@ -1,4 +1,4 @@
-"""`Executor.map`: calls by the batch, results in the order of the items, a bounded number of both at a time."""
+"""`Executor.map`: calls by the batch, results in the order of the items, both in bounded number."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class Mapped:
     # --- ending ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Have all its calls made, and keep what they give; see `Submitter.map` for those that were not read."""
+        """Have all its calls made, and keep what they give; `Submitter.map` tells of which."""
         with self._mutex:
             self._cut = self.total is None and not self._read_all
             self._read_all = self._read_all or self._cut

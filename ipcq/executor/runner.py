@@ -32,8 +32,8 @@ def run_call(data: bytes | memoryview) -> bytes | Pieces:
 
 def _unreadable(error: BaseException) -> NotPicklable:
     told = NotPicklable(
-        f"the call cannot be unpickled in a worker process: {type(error).__name__}: {error}; what it uses must"
-        " be importable there, or: pip install 'ipcq[cloudpickle]'"
+        f"the call cannot be unpickled in a worker process: {type(error).__name__}: {error}; what it uses"
+        " must be importable there, or: pip install 'ipcq[cloudpickle]'"
     )
     told.__traceback__ = error.__traceback__
     return told

@@ -1,4 +1,4 @@
-"""How many threads the numeric libraries of a worker may start: all workers together as many as there are CPUs."""
+"""How many threads numeric libraries may start: those of all workers as many as there are CPUs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Limited:
 
 
 def limited(threads: int, initializer: Callable[..., object] | None) -> Limited:
-    """An initializer that leaves each worker ``threads`` threads, at least one, unless the user said how many."""
+    """An initializer that leaves each worker so many threads, at least one, unless the user set it."""
     return Limited(max(1, threads), initializer)
 
 

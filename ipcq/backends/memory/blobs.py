@@ -101,7 +101,7 @@ class Blobs:
         here = self._open_directory()
         name = _name(slot, gen, epoch)
         whole = [piece for part in parts for piece in (part.parts if isinstance(part, Pieces) else (part,))]
-        views = [view.cast("B") for view in map(memoryview, whole) if view.nbytes]
+        views = [view.cast("B") for view in [memoryview(piece) for piece in whole] if view.nbytes]
         length = sum(map(len, views))
         try:
             self._write(here, name, views, length)
