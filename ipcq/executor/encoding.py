@@ -94,7 +94,7 @@ def encode_value(value: Any) -> bytes | Pieces:
 
 
 def encode_error(error: BaseException) -> bytes | Pieces:
-    """The bytes of an exception with its traceback; `NotPicklable` stands for one that would not come back."""
+    """The bytes of an exception with its traceback; of `NotPicklable` where it would not come back."""
     try:
         data = _dumps(_traced(error))
         decode(bytes(data))

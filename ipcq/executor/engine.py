@@ -84,7 +84,7 @@ class Engine:
         self._serving = False  # the thread fetches results
         self._helping = False  # a thread that waits for one future fetches results itself
         self._closing = False
-        self.failure: ExecutorFailed | None = None
+        self.failure = ""  # why it makes no calls any more
         self.thread: threading.Thread | None = None
         self._monitor: Monitor | None = None
 
@@ -117,9 +117,13 @@ class Engine:
                 self._start()
             return self.storage
 
+    def check(self) -> None:
+        """Raise `ExecutorFailed` if it makes no calls any more."""
+        if self.failure:
+            raise ExecutorFailed(self.failure)
+
     def _check_open(self) -> None:
-        if self.failure is not None:
-            raise self.failure
+        self.check()
         if self._closing:
             raise RuntimeError(
                 f"cannot schedule new futures after {'interpreter ' if _exit.begun else ''}shutdown"
@@ -270,7 +274,7 @@ class Engine:
                 self._monitor.stop(_GRACE)
             except MonitorFailed:
                 pass
-        self._fail(ExecutorFailed("the executor was ended by an interrupt while this call was running"))
+        self._fail("the executor was ended by an interrupt while this call was running")
         self.shutdown(wait=True)
 
     def _cancel_all(self) -> None:
@@ -290,7 +294,7 @@ class Engine:
                 self._take_results(_TICK)
                 self._serving = False
         except BaseException as error:
-            self._fail(ExecutorFailed(f"the executor met an error: {type(error).__name__}: {error}"))
+            self._fail(f"the executor met an error: {type(error).__name__}: {error}")
             raise
         finally:
             self._clear()
@@ -391,17 +395,17 @@ class Engine:
             assert self._monitor is not None
             self._monitor.check()
         except MonitorFailed as error:
-            self._fail(ExecutorFailed(str(error)))
+            self._fail(str(error))
 
-    def _fail(self, error: ExecutorFailed) -> None:
+    def _fail(self, why: str) -> None:
         with self._changed:
-            self.failure = self.failure or error
+            self.failure = self.failure or why
             left = [*self._open.values(), *(waiting.future for waiting in self._backlog)]
             self._open.clear()
             self._backlog.clear()
             self._changed.notify_all()
         for future in left:
-            self._end(future, error)
+            self._end(future, ExecutorFailed(self.failure))
 
     def _clear(self) -> None:
         assert self._monitor is not None

@@ -208,8 +208,7 @@ class Mapped:
         if left <= 0:
             raise futures.TimeoutError("the results of a map took longer than its timeout")
         with self._mutex:
-            if self._engine.failure is not None:
-                raise self._engine.failure
+            self._engine.check()
             try:
                 for result in self._completions.ready(min(left, _TICK)):
                     self._engine.deadlines.forget(result.task_id)
