@@ -1,7 +1,7 @@
 """A `concurrent.futures.Executor` that does not break: its calls are tasks of a queue in shared memory."""
 
 from .encoding import NotPicklable
-from .engine import ExecutorFailed
 from .executor import Executor
+from .outcome import ExecutorFailed
 
 __all__ = ["Executor", "ExecutorFailed", "NotPicklable"]

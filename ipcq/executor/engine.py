@@ -6,36 +6,31 @@ import os
 import secrets
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, InvalidStateError
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import InvalidStateError
 from typing import Any, NamedTuple, Protocol
 
 from ..backends.completions import AwaitedResults
 from ..backends.memory import MemoryStorage
 from ..codecs.buffers import Pieces
-from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired, TaskFailed
+from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired
 from ..monitor import Monitor
 from ..result import TaskResult
 from ..status import Status
 from ..task import TaskId
-from ..worker_died import WorkerDied
 from .deadlines import Deadlines
-from .encoding import Call, NotPicklable, Raised, decode, encode_call
+from .encoding import Call, Encoded, NotPicklable, Raised, encode_call
+from .exiting import exiting
 from .future import CallFuture
 from .options import Options
+from .outcome import ExecutorFailed, error_of, value_of
 
-__all__ = ["Engine", "ExecutorFailed", "Run"]
+__all__ = ["Engine", "Run"]
 
 _TICK = 0.5  # seconds between two looks at the Monitor
 _FOREVER = 1e9  # seconds that results are kept
 _GRACE = 1.0  # seconds that running calls have to end after Ctrl-C
-
-
-class ExecutorFailed(MonitorFailed, BrokenProcessPool):
-    """No worker process can be kept alive: the initializer raises, or they end before they get to work."""
 
 
 class Run(Protocol):
@@ -126,12 +121,10 @@ class Engine:
         self.check()
         if self._closing:
             raise RuntimeError(
-                f"cannot schedule new futures after {'interpreter ' if _exit.begun else ''}shutdown"
+                f"cannot schedule new futures after {'interpreter ' if exiting.begun else ''}shutdown"
             )
 
     def _start(self) -> None:
-        from .encoding import Encoded
-
         storage = MemoryStorage(self._name, codec=Encoded(), result_ttl=_FOREVER, ephemeral=True)
         try:
             monitor = self._make_monitor(storage, 1)
@@ -145,7 +138,7 @@ class Engine:
             storage.destroy(force=True)
             raise
         self.thread = thread
-        _exit.engines.add(self)
+        exiting.add(self)
 
     def need(self, calls: int) -> None:
         """There are so many calls: have as many workers, if there may be."""
@@ -214,21 +207,9 @@ class Engine:
 
     def error_of(self, result: TaskResult[Any], call: Call | None) -> BaseException:
         """What to raise for a task that ended without a value."""
-        assert result.error is not None
-        what = f" The call was {call}." if call is not None else ""
-        if result.error.type == "Cancelled":
-            if result.task_id in self._late:
-                self._late.discard(result.task_id)
-                return TimeoutError(f"it ran for longer than its timeout, and its process was ended.{what}")
-            return CancelledError()
-        cause = result.error.cause()
-        if isinstance(cause, WorkerDied):
-            return WorkerDied(f"{result.error.message}.{what}", **result.error.details)
-        try:
-            result.unwrap()
-        except TaskFailed as error:
-            return error
-        return cause
+        late = result.task_id in self._late
+        self._late.discard(result.task_id)
+        return error_of(result, call, late=late)
 
     # --- maps -----------------------------------------------------------------------------------
 
@@ -359,7 +340,7 @@ class Engine:
         if result.error is not None:
             self._end(future, self.error_of(result, future.call))
             return
-        value = self.value_of(result)
+        value = value_of(result)
         if isinstance(value, Raised):
             self._end(future, value.error)
             return
@@ -368,15 +349,6 @@ class Engine:
             future.set_result(value)
         except InvalidStateError:  # cancelled in this moment
             pass
-
-    def value_of(self, result: TaskResult[Any]) -> Any:
-        """What a call returned, or `Raised`."""
-        try:
-            return decode(result.value or b"")
-        except BaseException as error:  # SystemExit, too: of an object's own methods
-            told = NotPicklable(f"the result cannot be unpickled here: {type(error).__name__}: {error}")
-            told.__cause__ = error
-            return Raised(told)
 
     def _end(self, future: CallFuture, error: BaseException) -> None:
         future.call = None
@@ -415,22 +387,3 @@ class Engine:
         except MonitorFailed:
             pass
         self.storage.destroy(force=True)
-
-
-class _Exit:
-    """Ends the engines of this process before the interpreter does, as `ProcessPoolExecutor` is ended."""
-
-    def __init__(self) -> None:
-        self.engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-        self.begun = False
-        threading._register_atexit(self._run)  # type: ignore[attr-defined]
-
-    def _run(self) -> None:
-        self.begun = True
-        for engine in list(self.engines):
-            engine.shutdown(wait=False)
-        for engine in list(self.engines):
-            engine.shutdown(wait=True)
-
-
-_exit = _Exit()

@@ -17,6 +17,7 @@ from ..task import TaskId
 from .encoding import Call, NotPicklable, Raised, encode_call
 from .engine import Engine
 from .options import Options
+from .outcome import value_of
 from .runner import run_chunk
 
 __all__ = ["Mapped", "Results"]
@@ -194,7 +195,7 @@ class Mapped:
         if isinstance(outcome, TaskResult):
             if outcome.error is not None:
                 raise self._engine.error_of(outcome, item.call)
-            outcome = self._engine.value_of(outcome)
+            outcome = value_of(outcome)
         if isinstance(outcome, Raised):
             raise outcome.error
         if self._chunksize == 1:

@@ -1,0 +1,51 @@
+"""What a task that ended means for its future: a value, or what to raise."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from ..errors import MonitorFailed, TaskFailed
+from ..result import TaskResult
+from ..worker_died import WorkerDied
+from .encoding import Call, NotPicklable, Raised, decode
+
+__all__ = ["ExecutorFailed", "error_of", "value_of"]
+
+
+class ExecutorFailed(MonitorFailed, BrokenProcessPool):
+    """No worker process can be kept alive: the initializer raises, or they end before they get to work."""
+
+
+def value_of(result: TaskResult[Any]) -> Any:
+    """What a call returned, or `Raised`."""
+    try:
+        return decode(result.value or b"")
+    except BaseException as error:  # SystemExit, too: of an object's own methods
+        told = NotPicklable(f"the result cannot be unpickled here: {type(error).__name__}: {error}")
+        told.__cause__ = error
+        return Raised(told)
+
+
+def error_of(result: TaskResult[Any], call: Call | None, *, late: bool) -> BaseException:
+    """What to raise for a task that ended without a value.
+
+    Args:
+        call: that was made, to be named.
+        late: it was cancelled for running too long.
+    """
+    assert result.error is not None
+    what = f" The call was {call}." if call is not None else ""
+    if result.error.type == "Cancelled":
+        if late:
+            return TimeoutError(f"it ran for longer than its timeout, and its process was ended.{what}")
+        return CancelledError()
+    cause = result.error.cause()
+    if isinstance(cause, WorkerDied):
+        return WorkerDied(f"{result.error.message}.{what}", **result.error.details)
+    try:
+        result.unwrap()
+    except TaskFailed as error:
+        return error
+    return cause
