@@ -12,9 +12,9 @@ from concurrent.futures import InvalidStateError
 from typing import Any, NamedTuple, Protocol
 
 from ..backends.completions import AwaitedResults
-from ..backends.memory import MemoryStorage
+from ..backends.memory import MemoryStorage, gc
 from ..codecs.buffers import Pieces
-from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired
+from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired, TaskNotFound, TaskSinkError
 from ..monitor import Monitor
 from ..result import TaskResult
 from ..status import Status
@@ -29,6 +29,7 @@ from .outcome import ExecutorFailed, error_of, value_of
 __all__ = ["Engine", "Run"]
 
 _TICK = 0.5  # seconds between two looks at the Monitor
+_MOMENT = 0.01  # seconds between two looks for room
 _FOREVER = 1e9  # seconds that results are kept
 _GRACE = 1.0  # seconds that running calls have to end after Ctrl-C
 
@@ -77,6 +78,7 @@ class Engine:
         self._runs: set[Run] = set()
         self._workers = 0
         self._serving = False  # the thread fetches results
+        self._torn = False  # Ctrl-C came while results were handed out
         self._helping = False  # a thread that waits for one future fetches results itself
         self._closing = False
         self.failure = ""  # why it makes no calls any more
@@ -125,6 +127,7 @@ class Engine:
             )
 
     def _start(self) -> None:
+        gc(ephemeral=True)  # of programs that were killed
         storage = MemoryStorage(self._name, codec=Encoded(), result_ttl=_FOREVER, ephemeral=True)
         try:
             monitor = self._make_monitor(storage, 1)
@@ -174,11 +177,14 @@ class Engine:
             task_id = self.storage.push(data, block=False, **options.parts())
         except QueueFull:
             return False
+        except TaskSinkError as error:  # too large, whatever the room
+            self._end(future, error)
+            return True
         future.task_id = task_id
-        self._open[task_id] = future
         if options.timeout is not None:
             self.deadlines.watch(task_id, options.timeout)
         self._completions.add((task_id,))
+        self._open[task_id] = future  # last: what is here has a result some time, whenever Ctrl-C came
         return True
 
     def withdraw(self, future: CallFuture) -> bool:
@@ -272,6 +278,8 @@ class Engine:
     def _serve(self) -> None:
         try:
             while self._await_calls():
+                if self._torn:
+                    self._ask_again()
                 self._take_results(_TICK)
                 self._serving = False
         except BaseException as error:
@@ -302,7 +310,7 @@ class Engine:
         """
         until = None if timeout is None else time.monotonic() + timeout
         with self._changed:
-            if self._helping or self._serving or self._pid != os.getpid():
+            if self._helping or self._serving or self._torn or future.task_id not in self._open:
                 return
             self._helping = True
         try:
@@ -311,6 +319,9 @@ class Engine:
                 if left <= 0:
                     break
                 self._take_results(left)
+        except BaseException:
+            self._torn = True
+            raise
         finally:
             with self._changed:
                 self._helping = False
@@ -326,17 +337,34 @@ class Engine:
                 self._check_monitor()
             if self._backlog:
                 self._push_backlog()
+                if not self._open:  # maps have all the room
+                    time.sleep(_MOMENT)
         except ResultExpired as error:  # somebody removed it, by `ipcq` or a handle of their own
             there = self.storage.check_status(self._open)
             for task_id in self._open.keys() - there.keys():
                 self._end(self._open.pop(task_id), error)
 
+    def _ask_again(self) -> None:
+        """Results may have been taken that no future has: ask for all that are not awaited."""
+        self._torn = False
+        for task_id, future in list(self._open.items()):
+            if future.done():
+                self._open.pop(task_id, None)
+                continue
+            try:
+                self._completions.add((task_id,))
+            except TaskNotFound as error:
+                self._end(self._open.pop(task_id), error)
+
     def _settle(self, result: TaskResult[Any]) -> None:
         with self._changed:
-            future = self._open.pop(result.task_id, None)
+            future = self._open.get(result.task_id)
         self.deadlines.forget(result.task_id)
-        if future is None or future.done():
-            return
+        if future is not None and not future.done():
+            self._end_by(future, result)
+        self._open.pop(result.task_id, None)  # not before: see `_ask_again`
+
+    def _end_by(self, future: CallFuture, result: TaskResult[Any]) -> None:
         if result.error is not None:
             self._end(future, self.error_of(result, future.call))
             return

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from ..codecs.buffers import Pieces
-from ..errors import QueueFull, ResultExpired
+from ..errors import QueueFull, ResultExpired, TaskSinkError
 from ..result import TaskResult
 from ..task import TaskId
 from .encoding import Call, NotPicklable, Raised, encode_call
@@ -139,16 +139,21 @@ class Mapped:
         if not batch:
             return True
         full = False
+        refused: TaskSinkError | None = None
         try:
             ids = list(
                 self._storage.push_bulk([data for _, data in batch], block=False, **self._options.parts())
             )
         except QueueFull as error:
             ids, full = list(error.accepted), True
+        except TaskSinkError as error:  # one is too large, whatever the room
+            ids, refused = list(error.accepted), error
         for task_id in ids:
             self._by_id[task_id] = self._unsent.popleft()[0]
             if self._options.timeout is not None:
                 self._engine.deadlines.watch(task_id, self._options.timeout)
+        if refused is not None:
+            self._unsent.popleft()[0].outcome = Raised(refused)
         self._completions.add(ids)
         self._engine.need(len(self._by_id))
         if full and not self._by_id:  # others have all the room

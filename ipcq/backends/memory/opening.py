@@ -214,19 +214,20 @@ class Removed:
     reason: str
 
 
-def gc(*, force: bool = False) -> list[Removed]:
+def gc(*, force: bool = False, ephemeral: bool = False) -> list[Removed]:
     """Remove the queues that nobody is attached to and that hold no unfinished task.
 
     Args:
         force: also those with unfinished tasks, and damaged ones.
+        ephemeral: only those that were made to go with the last who is attached: what killed programs left.
 
     Returns:
         What was done with each queue of the base directory, by name.
     """
-    return [_collect(name, force) for name in queue_names()]
+    return [_collect(name, force, ephemeral) for name in queue_names()]
 
 
-def _collect(name: Queue, force: bool) -> Removed:
+def _collect(name: Queue, force: bool, ephemeral: bool) -> Removed:
     directory = os.path.join(base_directory(), name)
     try:
         check_private(directory)
@@ -237,7 +238,7 @@ def _collect(name: Queue, force: bool) -> Removed:
     except (OSError, StorageError) as error:
         return Removed(name, False, str(error))
     try:
-        return _collect_locked(name, directory, lock, force)
+        return _collect_locked(name, directory, lock, force, ephemeral)
     except (OSError, StorageError) as error:
         return Removed(name, False, str(error))
     finally:
@@ -249,11 +250,11 @@ def _is_residue(directory: str) -> bool:
     return all(_is_ours(name) for name in os.listdir(directory))
 
 
-def _collect_locked(name: Queue, directory: str, lock: LockFile, force: bool) -> Removed:
+def _collect_locked(name: Queue, directory: str, lock: LockFile, force: bool, ephemeral: bool) -> Removed:
     if not lock.try_exclusive(own=0):
         return Removed(name, False, "in use")
     try:
-        reason = _why_keep(directory, force)
+        reason = _why_keep(directory, force, ephemeral)
         if reason:
             return Removed(name, False, reason)
         if not remove_queue(directory, lock):
@@ -263,7 +264,7 @@ def _collect_locked(name: Queue, directory: str, lock: LockFile, force: bool) ->
         lock.unexclusive()
 
 
-def _why_keep(directory: str, force: bool) -> str:
+def _why_keep(directory: str, force: bool, ephemeral: bool) -> str:
     """Why a queue that nobody is attached to is to be kept; empty when it is not."""
     if force:
         return ""
@@ -276,6 +277,8 @@ def _why_keep(directory: str, force: bool) -> str:
     except StorageError as error:
         return str(error)
     try:
+        if ephemeral and not segment.settings.ephemeral:
+            return "somebody's who may come back"
         unfinished = 0 if segment.words[CLOSED] or segment.settings.ephemeral else _unfinished(segment)
         return f"{unfinished} unfinished tasks; remove it with: ipcq gc --force" if unfinished else ""
     finally:
