@@ -28,7 +28,8 @@ class Deadlines:
 
     def __init__(self, storage: MemoryStorage, on_late: Callable[[TaskId], None]) -> None:
         self._storage, self._on_late = storage, on_late
-        self._changed = threading.Condition()
+        self._mutex = threading.Lock()
+        self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
         self._timeouts: dict[TaskId, float] = {}
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -38,7 +39,7 @@ class Deadlines:
 
     def watch(self, task_id: TaskId, timeout: float) -> None:
         """See that this task runs for ``timeout`` seconds at the most."""
-        with self._changed:
+        with self._mutex:
             shorter = timeout < min(self._timeouts.values(), default=float("inf"))
             self._timeouts[task_id] = timeout
             if self._thread is None and not self._ended:
@@ -53,14 +54,14 @@ class Deadlines:
 
     def close(self) -> None:
         """End the thread."""
-        with self._changed:
+        with self._mutex:
             self._ended = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
-        with self._changed:
+        with self._mutex:
             while not self._ended:
                 if self._timeouts:
                     self._changed.wait(max(0.0, self._next() - time.time()))

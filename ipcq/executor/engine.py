@@ -71,7 +71,8 @@ class Engine:
         self._most = most
         self._name = f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
         self._pid = os.getpid()
-        self._changed = threading.Condition(threading.RLock())
+        self._mutex = threading.RLock()
+        self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
         self._open: dict[TaskId, CallFuture] = {}
         self._backlog: deque[_Waiting] = deque()
         self._late: set[TaskId] = set()
@@ -108,7 +109,7 @@ class Engine:
             raise RuntimeError(
                 f"this executor belongs to process {self._pid}, from which this one was forked; make one here"
             )
-        with self._changed:
+        with self._mutex:
             self._check_open()
             if self.thread is None:
                 self._start()
@@ -162,7 +163,7 @@ class Engine:
             future.call = None
             future.set_exception(error)
             return future
-        with self._changed:
+        with self._mutex:
             self._check_open()
             if self._backlog or not self._push(_Waiting(future, data, options)):
                 self._backlog.append(_Waiting(future, data, options))
@@ -189,7 +190,7 @@ class Engine:
 
     def withdraw(self, future: CallFuture) -> bool:
         """See that a call is not made; whether that could be."""
-        with self._changed:
+        with self._mutex:
             for waiting in self._backlog:
                 if waiting.future is future:
                     self._backlog.remove(waiting)
@@ -221,12 +222,12 @@ class Engine:
 
     def add_run(self, run: Run) -> None:
         """Have the calls of a `map` made before the end."""
-        with self._changed:
+        with self._mutex:
             self._runs.add(run)
 
     def drop_run(self, run: Run) -> None:
         """All its calls were made, or need not be."""
-        with self._changed:
+        with self._mutex:
             self._runs.discard(run)
 
     def finish_later(self, run: Run) -> None:
@@ -244,7 +245,7 @@ class Engine:
         """
         if os.getpid() != self._pid:
             return
-        with self._changed:
+        with self._mutex:
             self._closing = True
             self._changed.notify_all()
         if cancel:
@@ -265,7 +266,7 @@ class Engine:
         self.shutdown(wait=True)
 
     def _cancel_all(self) -> None:
-        with self._changed:
+        with self._mutex:
             left = [waiting.future for waiting in self._backlog] + list(self._open.values())
             runs = list(self._runs)
         for future in left:
@@ -290,7 +291,7 @@ class Engine:
 
     def _await_calls(self) -> bool:
         """Wait for something to do; False when there will be nothing more."""
-        with self._changed:
+        with self._mutex:
             while self._helping or not (self._open or self._backlog):
                 if self._closing and not self._helping:
                     break
@@ -309,11 +310,12 @@ class Engine:
             timeout: seconds to wait at the most; None for no limit.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            if self._helping or self._serving or self._torn or future.task_id not in self._open:
-                return
-            self._helping = True
+        helping = False
         try:
+            with self._mutex:
+                if self._helping or self._serving or self._torn or future.task_id not in self._open:
+                    return
+                self._helping = helping = True
             while not future.done():
                 left = _TICK if until is None else min(_TICK, until - time.monotonic())
                 if left <= 0:
@@ -323,10 +325,11 @@ class Engine:
             self._torn = True
             raise
         finally:
-            with self._changed:
-                self._helping = False
-                if self._open or self._backlog or self._closing:
-                    self._changed.notify_all()
+            if helping:
+                self._helping = False  # before any call: no Ctrl-C can come in between
+                with self._mutex:
+                    if self._open or self._backlog or self._closing:
+                        self._changed.notify_all()
 
     def _take_results(self, timeout: float) -> None:
         try:
@@ -357,7 +360,7 @@ class Engine:
                 self._end(self._open.pop(task_id), error)
 
     def _settle(self, result: TaskResult[Any]) -> None:
-        with self._changed:
+        with self._mutex:
             future = self._open.get(result.task_id)
         self.deadlines.forget(result.task_id)
         if future is not None and not future.done():
@@ -386,7 +389,7 @@ class Engine:
             pass
 
     def _push_backlog(self) -> None:
-        with self._changed:
+        with self._mutex:
             while self._backlog and self._push(self._backlog[0]):
                 self._backlog.popleft()
 
@@ -398,7 +401,7 @@ class Engine:
             self._fail(str(error))
 
     def _fail(self, why: str) -> None:
-        with self._changed:
+        with self._mutex:
             self.failure = self.failure or why
             left = [*self._open.values(), *(waiting.future for waiting in self._backlog)]
             self._open.clear()

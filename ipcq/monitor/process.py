@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
@@ -149,7 +149,14 @@ class Launcher:
             server = getattr(forkserver, "_forkserver", None)
             theirs = [m for m in getattr(server, "_preload_modules", ()) if m not in self._preload]
             self._context.set_forkserver_preload(theirs + self._preload)
-            forkserver.ensure_running()
+            # A Ctrl-C at its start would be its end. It starts with the signal blocked, and stays so: what it
+            # forks does not, see `server`.
+            resource_tracker.ensure_running()  # or the fork server starts it, which unblocks the signal
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
+                forkserver.ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         else:
             # What a process inherits: a Ctrl-C waits until the worker has said that it ignores it.
             # Not through the fork server, which would pass it on to everybody else's processes.
