@@ -232,6 +232,8 @@ class Engine:
 
     def finish_later(self, run: Run) -> None:
         """Have the calls of a `map` made whose results nobody will take."""
+        if self._closing:
+            return  # they are made in the end
         threading.Thread(target=run.finish, name="ipcq-map", daemon=True).start()
 
     # --- ending ---------------------------------------------------------------------------------
@@ -255,14 +257,14 @@ class Engine:
             thread.join()
 
     def abort(self) -> None:
-        """End after Ctrl-C: calls that did not begin are cancelled, those that run have a second to end."""
+        """End at once: calls that did not begin are cancelled, those that run have a second to end."""
         self.shutdown(wait=False, cancel=True)
         if self._monitor is not None:
             try:
                 self._monitor.stop(_GRACE)
             except MonitorFailed:
                 pass
-        self._fail("the executor was ended by an interrupt while this call was running")
+        self._fail("the executor was told to end at once while this call was running")
         self.shutdown(wait=True)
 
     def _cancel_all(self) -> None:

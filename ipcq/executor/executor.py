@@ -30,9 +30,10 @@ T = TypeVar("T")
 class Submitter:
     """Submits calls that are all run in the same way."""
 
-    def __init__(self, engine: Engine, options: Options) -> None:
+    def __init__(self, engine: Engine, options: Options, executor: object = None) -> None:
         self._engine = engine
         self._options = options
+        self._executor = executor  # ends when nobody has it
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> futures.Future[T]:
         """Have ``fn(*args, **kwargs)`` called in a worker process; its future.
@@ -169,7 +170,7 @@ class Executor(Submitter, futures.Executor):
         """
         given: dict[str, Any] = {"priority": priority, "timeout": timeout, "max_deaths": max_deaths}
         changed = {name: value for name, value in given.items() if value is not None}
-        return Submitter(self._engine, self._options._replace(**changed).checked())
+        return Submitter(self._engine, self._options._replace(**changed).checked(), self)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end when those that there are have been made.
@@ -179,6 +180,10 @@ class Executor(Submitter, futures.Executor):
             cancel_futures: cancel those that did not begin.
         """
         self._engine.shutdown(wait=wait, cancel=cancel_futures)
+
+    def terminate_workers(self) -> None:
+        """Cancel what did not begin, end what runs, and shut down; what runs has a second to end."""
+        self._engine.abort()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Limited", "limited"]
+__all__ = ["Limited", "limited", "set_threads"]
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -32,8 +32,7 @@ class Limited:
     def __call__(self, *args: Any) -> None:
         """Set what the libraries read when they are imported, and tell those that are imported already."""
         if not any(name in os.environ for name in _VARIABLES):
-            os.environ.update(dict.fromkeys(_VARIABLES, str(self._threads)))
-            _limit_imported(self._threads)
+            set_threads(self._threads)
         if self._initializer is not None:
             self._initializer(*args)
 
@@ -43,9 +42,10 @@ def limited(threads: int, initializer: Callable[..., object] | None) -> Limited:
     return Limited(max(1, threads), initializer)
 
 
-def _limit_imported(threads: int) -> None:
-    """The main module, which a worker imports first, may have imported NumPy."""
-    try:
+def set_threads(threads: int) -> None:
+    """Have the numeric libraries of this process use so many threads at the most."""
+    os.environ.update(dict.fromkeys(_VARIABLES, str(threads)))
+    try:  # the main module, which a worker imports first, may have imported NumPy
         threadpoolctl: Any = import_module("threadpoolctl")
     except ImportError:  # only what is imported from now on is limited
         return

@@ -1,0 +1,87 @@
+"""The interpreter's own tests of executors, with `ipcq.Executor` in the place of `ProcessPoolExecutor`.
+
+They are those of CPython 3.13, as they are installed with it: ``python3.13 -m pytest -m "slow or not slow"
+tests/acceptance/test_cpython.py``. Those in `OTHERWISE` do not run, for the reason that stands there.
+"""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from collections.abc import Iterator
+from concurrent import futures
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from .cpython import Adapted, adapted_script
+
+if sys.version_info[:2] != (3, 13):
+    pytest.skip("the tests of CPython 3.13 need that", allow_module_level=True)
+for name in ("executor", "process_pool", "deadlock", "init", "shutdown", "wait", "as_completed"):
+    pytest.importorskip("test.support", reason="this CPython was installed without its tests")
+
+PACKAGE = "test.test_concurrent_futures"
+METHODS = ("Fork", "Forkserver", "Spawn")
+
+BREAKS = "asserts that the pool breaks for everybody, where one call fails"
+INTERNALS = "replaces a private part of ProcessPoolExecutor by its own"
+COUNTS = "counts the processes that are started for calls that cannot be pickled: none, here"
+
+OTHERWISE = {
+    "test_killed_child": BREAKS,
+    "test_exit_at_task_unpickle": BREAKS,
+    "test_error_at_task_unpickle": BREAKS,
+    "test_error_during_result_unpickle_in_result_handler": BREAKS,
+    "test_exit_during_result_unpickle_in_result_handler": BREAKS,
+    "test_python_finalization_error": BREAKS,
+    "test_saturation": COUNTS,
+    "test_processes_terminate": COUNTS,
+    "test_max_tasks_per_child_defaults_to_spawn_context": "the default is the fork server, as without it",
+}
+
+SUITES = {
+    "test_process_pool": ["ProcessPoolExecutorTest"],
+    "test_wait": ["WaitTests"],
+    "test_as_completed": ["AsCompletedTests"],
+    "test_init": ["InitializerMixin", "FailingInitializerMixin"],
+    "test_shutdown": ["ProcessPoolShutdownTest"],
+    "test_deadlock": ["ExecutorDeadlockTest"],
+}
+
+pytestmark = [
+    pytest.mark.one_fork_server,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_its_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where they name `ProcessPoolExecutor` themselves, or write a program."""
+    shutdown = import_module(f"{PACKAGE}.test_shutdown")
+    ours = SimpleNamespace(**{**vars(futures), "ProcessPoolExecutor": Adapted})
+    monkeypatch.setattr(shutdown, "futures", ours)
+    monkeypatch.setattr(shutdown, "assert_python_ok", adapted_script(shutdown.assert_python_ok))
+    yield
+
+
+def _suite(module: Any, mixin: str, method: str) -> type[unittest.TestCase]:
+    util = import_module(f"{PACKAGE}.util")
+    bases = (getattr(module, mixin), getattr(util, f"ProcessPool{method}Mixin"), util.BaseTestCase)
+    changed: dict[str, Any] = {"executor_type": Adapted, "__module__": __name__}
+    for name, why in OTHERWISE.items():
+        if any(hasattr(base, name) for base in bases):
+            changed[name] = unittest.skip(why)(lambda self: None)
+    return type(f"{mixin}{method}", bases, changed)
+
+
+for _module, _mixins in SUITES.items():
+    for _mixin in _mixins:
+        for _method in METHODS:
+            _made = _suite(import_module(f"{PACKAGE}.{_module}"), _mixin, _method)
+            if _method != "Forkserver" or _mixin not in ("WaitTests", "InitializerMixin"):
+                _made = pytest.mark.slow(_made)
+            globals()[_made.__name__] = _made
+del _made
