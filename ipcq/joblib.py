@@ -44,7 +44,7 @@ def register(name: str = "ipcq", *, make_default: bool = False) -> None:
 
 
 class Backend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # joblib has no types
-    """A backend of joblib over an `Executor`, which lives as long as the backend: over all calls in its context.
+    """A backend of joblib over an `Executor`, which lives as long as the backend: for all calls in a context.
 
     Args:
         options: of joblib (``nesting_level``, ``inner_max_num_threads``), and those of `Executor`.
@@ -56,8 +56,7 @@ class Backend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._executor: Executor | None = None
-        self._made_with: Any = None
-        self._n_jobs = 1
+        self._count = self._n_jobs = 1
 
     def __repr__(self) -> str:
         return f"<joblib backend of {self._executor!r}>"
@@ -73,21 +72,24 @@ class Backend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # 
     def configure(
         self, n_jobs: int = 1, parallel: Any = None, prefer: Any = None, require: Any = None, **options: Any
     ) -> int:
-        """Get ready for one call of `Parallel`; the number of workers."""
+        """Get ready for one call of `Parallel`; the number of workers.
+
+        What joblib says of files for large arrays (``options``) is of no use here: they are in shared memory.
+        """
         count = self.effective_n_jobs(n_jobs)
         if count == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        made_with = count, {**self.backend_kwargs, **options}
-        if self._executor is None or made_with != self._made_with:
+        if self._executor is None or count != self._count:
             self._close()
-            self._executor, self._made_with = self._make(*made_with), made_with
+            self._executor, self._count = self._make(count), count
         self.parallel, self._n_jobs = parallel, n_jobs
         return count
 
-    def _make(self, count: int, options: dict[str, Any]) -> Executor:
-        if self.inner_max_num_threads is None:
-            return Executor(count, **options)
-        return Executor(count, initializer=set_threads, initargs=(self.inner_max_num_threads,), **options)
+    def _make(self, count: int) -> Executor:
+        options = dict(self.backend_kwargs)
+        if self.inner_max_num_threads is not None:
+            options.update(initializer=set_threads, initargs=(self.inner_max_num_threads,))
+        return Executor(count, **options)
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> Future[Any]:
         """Have one batch run."""
@@ -111,7 +113,7 @@ class Backend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # 
         if executor is not None:
             executor.terminate_workers()
         if ensure_ready:
-            self.configure(n_jobs=self._n_jobs, parallel=self.parallel, **self._made_with[1])
+            self.configure(n_jobs=self._n_jobs, parallel=self.parallel)
 
     def _close(self) -> None:
         executor, self._executor = self._executor, None

@@ -23,6 +23,7 @@ PUBLIC = """
     Worker WorkerContext Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy
+    Executor ExecutorFailed NotPicklable share Shared
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound
     ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists Conflict LeaseLost IllegalTransition

@@ -29,6 +29,7 @@ from .outcome import ExecutorFailed, error_of, value_of
 __all__ = ["Engine", "Run"]
 
 _TICK = 0.5  # seconds between two looks at the Monitor
+_LINGER = 0.002  # seconds that calls which nobody waits for may be late after one that was waited for
 _MOMENT = 0.01  # seconds between two looks for room
 _FOREVER = 1e9  # seconds that results are kept
 _GRACE = 1.0  # seconds that running calls have to end after Ctrl-C
@@ -80,6 +81,8 @@ class Engine:
         self._workers = 0
         self._serving = False  # the thread fetches results
         self._torn = False  # Ctrl-C came while results were handed out
+        self._watching = False  # the thread looks for calls by itself, soon
+        self._helps = 0
         self._helping = False  # a thread that waits for one future fetches results itself
         self._closing = False
         self.failure = ""  # why it makes no calls any more
@@ -168,7 +171,8 @@ class Engine:
             if self._backlog or not self._push(_Waiting(future, data, options)):
                 self._backlog.append(_Waiting(future, data, options))
             self.need(len(self._open) + len(self._backlog))
-            self._changed.notify_all()
+            if not self._watching:
+                self._changed.notify_all()
         return future
 
     def _push(self, waiting: _Waiting) -> bool:
@@ -293,11 +297,16 @@ class Engine:
 
     def _await_calls(self) -> bool:
         """Wait for something to do; False when there will be nothing more."""
+        seen = 0
         with self._mutex:
             while self._helping or not (self._open or self._backlog):
                 if self._closing and not self._helping:
                     break
-                self._changed.wait()
+                # Calls that are waited for one by one are fetched by who waits; we are not woken for each.
+                self._watching = self._helps != seen
+                seen = self._helps
+                self._changed.wait(_LINGER if self._watching else None)
+                self._watching = False
             else:
                 self._serving = True
                 return True
@@ -318,6 +327,7 @@ class Engine:
                 if self._helping or self._serving or self._torn or future.task_id not in self._open:
                     return
                 self._helping = helping = True
+                self._helps += 1
             while not future.done():
                 left = _TICK if until is None else min(_TICK, until - time.monotonic())
                 if left <= 0:

@@ -23,10 +23,15 @@ class Options(NamedTuple):
     max_deaths: int = 2
 
     def parts(self) -> dict[str, Any]:
-        """The same as a push takes it."""
+        """The same as a push takes it, those that it would not take by itself."""
+        if self == _DEFAULT:
+            return {}
         return {"priority": self.priority, "run_timeout": self.timeout, "max_deaths": self.max_deaths}
 
     def checked(self) -> Options:
         """The same; raises ValueError where one is out of bounds."""
         read_parts(**self.parts())
         return self
+
+
+_DEFAULT = Options()

@@ -87,6 +87,7 @@ def _run(
     def obey(demand: Demand) -> None:
         if worker is not None:
             worker.urgent = worker.urgent or demand >= Demand.FORCE
+            worker.stop()  # CPython 3.13 runs no signal handlers in a child that a thread has forked
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, signalled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -66,8 +67,8 @@ def test_an_exception_ends_the_call(tmp_path: Path) -> None:
 
 
 def test_time_is_limited(tmp_path: Path) -> None:
-    """TimeoutError, and what runs is ended; the next call works."""
-    with pytest.raises(TimeoutError):
+    """Joblib's TimeoutError, and what runs is ended; the next call works."""
+    with pytest.raises(multiprocessing.TimeoutError):
         run(wait_for, [str(tmp_path / "never")] * 2, timeout=0.2)
     assert run(square, [5]) == [25]
 
@@ -112,7 +113,7 @@ def test_grid_search_finds_the_same() -> None:
     data()
     alone = searched(n_jobs=1)
     backend = joblib.parallel.get_active_backend()[0]
-    killed = []
+    killed: list[int] = []
     ended = threading.Event()
 
     def kill() -> None:
