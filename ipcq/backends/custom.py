@@ -48,7 +48,7 @@ class CustomBackend:
 
     Raises:
         ValueError: the name or a setting is out of bounds.
-        TypeError: neither a store nor a function was given, or both.
+        TypeError: neither a store nor a function was given, or both; or a coroutine function.
         ConfigMismatch: the queue exists with another value of a setting.
         QueueNotFound, StorageError.
     """

@@ -451,3 +451,44 @@ def test_either_functions_or_a_store() -> None:
     """Neither, and both, is a TypeError that says what to give."""
     with pytest.raises(TypeError, match="store=, or fetch= and push="):
         CustomBackend()  # type: ignore[call-overload]
+
+
+async def _store_later(_task: object) -> None:
+    """Nobody awaits it."""
+
+
+async def _rows() -> Any:
+    yield 1
+
+
+class _Later:
+    """As objects of clients of some service are."""
+
+    async def __call__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("function", [_store_later, _rows, _Later(), 5], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("name", ["fetch", "push", "ack", "give_back"])
+def test_only_plain_functions_are_taken(name: str, function: Any) -> None:
+    """A coroutine function, or what is none at all, is a TypeError before anything is entrusted to it."""
+    given = {"fetch": list[int](), name: function} if name != "push" else {"push": function}
+    with pytest.raises(TypeError, match=r"function|not iterable"):
+        CustomBackend(**given)
+
+
+def test_what_a_function_leaves_to_be_awaited_is_an_error() -> None:
+    """A push that returned a coroutine stored nothing; an end that is told so was not told."""
+    with CustomBackend(push=lambda task: _store_later(task)) as sink:
+        with pytest.raises(PushError, match=r"returned <coroutine .* asyncio\.run") as caught:
+            sink.push(1)
+        assert caught.value.accepted == []
+    for fetch in (lambda: _store_later(None), lambda: _rows()):
+        with CustomBackend(fetch=fetch) as source, pytest.raises(StorageError, match="which nobody awaits"):
+            next(source.poll("w"))
+    with CustomBackend(fetch=[1], ack=lambda task, _result: _store_later(task)) as source:
+        lease = source.register_worker("w")
+        task = next(source.poll(lease))
+        assert task is not None
+        with pytest.raises(StorageError, match="function for ack="):
+            lease.finish(task, 1)
+        assert task.status is Status.RUNNING

@@ -15,6 +15,7 @@ from ...polling import Backoff, Notify, PollStrategy, Race
 from ...task import Queue
 from ..refusing import Refusing
 from .lease import FunctionLease
+from .plain import check_plain, done
 from .sink import FunctionSink
 from .source import Ack, Fetch, GiveBack, Push, Rows, Source
 from .stream import FunctionStream
@@ -44,6 +45,11 @@ class _Base(Refusing):
         self._given = {
             "queue": queue, "fetch": fetch, "push": push, "ack": ack, "give_back": give_back, "poll": poll,
         }  # fmt: skip
+        for name, function in {"push": push, "ack": ack, "give_back": give_back}.items():
+            if function is not None:
+                check_plain(name, function)
+        if callable(fetch):
+            check_plain("fetch", fetch)
         self._name = Queue(queue)
         self._closed = False
         self._begin()
@@ -105,7 +111,7 @@ class PushingBackend(FunctionSink, _Base):
     def _store(self, task: Any) -> None:
         if self._closed:
             raise QueueClosed(f"queue {self._name!r}: this handle was closed; make another one")
-        self._push(task)
+        done(self._push(task))
 
     def _pushed(self) -> None:
         """Nobody waits here."""

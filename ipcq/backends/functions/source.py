@@ -15,6 +15,7 @@ from ...errors import LeaseLost, QueueClosed, StorageError
 from ...polling import Poller
 from ...result import TaskResult
 from ...task import Task
+from .plain import done
 
 __all__ = ["Ack", "Fetch", "GiveBack", "Push", "Rows", "Source"]
 
@@ -139,7 +140,7 @@ class Source:
 
     def _call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return function(*arguments)
+            return done(function(*arguments))
         except (LeaseLost, QueueClosed, StorageError):
             raise
         except Exception as error:

@@ -100,4 +100,4 @@ class Index:
                 start += entry.length
             elif entry.version > oldest:
                 moved[entry.key] = entry
-        self._entries, self.oldest = moved, oldest
+        self._entries, self.oldest = moved, max(self.oldest, oldest)  # or who was told to begin anew is not

@@ -59,6 +59,7 @@ class Log:
         self._retire = retire
         self._patience = 0  # the size below which the log is not written anew
         self._told = False  # that damage cannot be set aside
+        self._known = 0  # the greatest version of a log in whose place there is an older one
         self._enter(open_log(path))
 
     def __repr__(self) -> str:
@@ -99,10 +100,15 @@ class Log:
 
     def reread(self) -> None:
         """With the lock: what was read before is not there any more; read the log from its start."""
-        known = max(self.index.last, self._spent)
+        self._known = max(self.index.last, self._spent)
         self._begin()
         self._settle(self._current_size())
-        self.index.skip(max(known, self.index.last, self._spent) + 1)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Whoever asks for changes begins anew: the versions that he knows do not tell what changed."""
+        self._known = max(self._known, self.index.last, self._spent) + 1
+        self.index.skip(self._known)
 
     def _settle(self, size: int) -> None:
         found = self._read(size)
@@ -138,6 +144,8 @@ class Log:
             return False
         if found.entries:
             self.index.apply(found.entries, max(self.index.last, found.last))
+            if found.entries[0].version <= self._known:
+                self._forget()
         self._end, self._seen = found.end, found.last
         self._spent = max(self._spent, found.last)
         return True
@@ -157,6 +165,9 @@ class Log:
             self._relocate(oldest=head.base)
         else:
             self._enter(opened)
+            if self.head.base < index.last:  # somebody put an older copy of this log in its place
+                self._known = index.last
+                self._forget()
         self._retire(old)
         sync_directory(self.path)  # whoever wrote it anew may have been killed before that
 

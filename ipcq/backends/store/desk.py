@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from secrets import randbits
 from typing import Any, NamedTuple
 
-from ...errors import TaskNotFound
+from ...errors import QueueFull, TaskNotFound
 from ...status import TERMINAL
 from ...task import Lease, Queue, Task, TaskId
 from ..parts import microseconds
@@ -24,6 +25,7 @@ from .view import Change, Patience, View
 __all__ = ["BATCH", "Desk", "Held", "not_found", "sums_of"]
 
 BATCH = 32  # tasks changed by one compare-and-set
+_PAUSE = 0.1  # seconds before another try where the store has no room
 _SHARDS = 16  # records of figures, so that processes do not wait for each other's
 
 
@@ -180,10 +182,27 @@ class Desk:
         return removed
 
     def give_way(self, most: int) -> int:
-        """Remove up to so many results that were fetched, those first that were fetched first; how many."""
+        """Remove up to so many results that were fetched, those first that were fetched first; how many.
+
+        It is 0, too, where the store has no room to note even that.
+        """
         with self.view.mutex:
             ids = list(islice(self.index.fetched, most))
-        return self.remove(ids, lambda task: task.fetched)
+        try:
+            return self.remove(ids, lambda task: task.fetched)
+        except QueueFull:
+            return 0
+
+    def commit(self, changes: Sequence[Change], until: float) -> list[int] | None:
+        """`View.commit`, waiting until then (by the monotonic clock) for room where there is none."""
+        while True:
+            try:
+                return self.view.commit(changes)
+            except QueueFull:
+                if time.monotonic() >= until:
+                    raise
+                if not self.give_way(BATCH):
+                    time.sleep(_PAUSE)
 
     def _remove_part(self, ids: Sequence[int], may_go: Callable[[TaskRecord], bool]) -> int:
         patience = Patience()

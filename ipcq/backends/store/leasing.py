@@ -15,7 +15,7 @@ from ...status import Status
 from ...task import Task, TaskId
 from ..parts import microseconds
 from .contract import Write
-from .desk import BATCH, Desk, Held, sums_of
+from .desk import Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import dump_worker
@@ -28,11 +28,12 @@ from .view import Change, Patience
 if TYPE_CHECKING:
     from .streaming import StoreStream
 
-__all__ = ["StoreLease"]
+__all__ = ["PATIENCE", "StoreLease"]
 
 LONGEST_DELAY = 1e10  # seconds
 _LONGEST_ID = 128  # bytes
-_PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
+PATIENCE = 60.0
+"""Seconds that a worker waits for room in the store before it tells the task's owner, or ends."""
 _BEAT = 2.0  # seconds between two writes that it lives, at the most: each one is read by everybody
 
 
@@ -66,8 +67,8 @@ class StoreLease:
 
     def _enter(self) -> None:
         """Store who we are; the id is free, or its holder is dead and gives way at once."""
-        view, patience = self.desk.view, Patience()
-        while not view.commit([Change(Write(self._key, 0, dump_worker(self._worker)))]):
+        view, patience, until = self.desk.view, Patience(), time.monotonic() + PATIENCE
+        while not self.desk.commit([Change(Write(self._key, 0, dump_worker(self._worker)))], until):
             view.refresh()
             with view.mutex:
                 holders = [w for _, w in self.desk.index.workers.values() if w.id == self.worker_id]
@@ -163,7 +164,7 @@ class StoreLease:
             after = finish(held.task, body, codec.name, microseconds())
             return self._done(held, after, data)
 
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         try:
             self._end(task, done, until, self._following())
         except QueueFull as full:
@@ -189,7 +190,8 @@ class StoreLease:
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         delay = max(0, round(retry_in * 1e6))
-        after = self._end(task, lambda held: self._failed(held, error, delay, final=final), 0.0)
+        until = time.monotonic() + PATIENCE
+        after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status
 
     def _failed(self, held: Held, error: ErrorInfo, delay: int = 0, *, final: bool = True) -> list[Change]:
@@ -246,7 +248,7 @@ class StoreLease:
             changes = ended(held)
             begun = start(following.task, microseconds()) if following is not None else None
             also = [self.desk.put(begun, following.version)] if begun is not None and following else []
-            versions = self._commit([*changes, *also], until)
+            versions = self.desk.commit([*changes, *also], until)
             if versions is not None:
                 self.drop(task.id)
                 if begun is not None:
@@ -265,16 +267,6 @@ class StoreLease:
         if lease is None or lease.owner != self.owner.number or not self.is_ours:
             raise LeaseLost(f"task {task.id} is not held by worker {self.worker_id!r}")
         return lease.epoch
-
-    def _commit(self, changes: list[Change], until: float) -> list[int] | None:
-        while True:
-            try:
-                return self.desk.view.commit(changes)
-            except QueueFull:
-                if time.monotonic() >= until:
-                    raise
-                if not self.desk.give_way(BATCH):
-                    time.sleep(0.1)
 
 
 def _no_room(size: int, error: QueueFull) -> ErrorInfo:

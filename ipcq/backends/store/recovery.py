@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from ...backend import WorkerExit
+from ...errors import QueueFull
 from ...status import Status
 from ...task import TaskId
 from ..parts import microseconds
@@ -50,11 +52,17 @@ class Recovery:
         return f"<Recovery of {self._desk.queue!r} [{len(self._since)} dead noticed]>"
 
     def tick(self) -> None:
-        """Do what is due, at most once in `TICK`; those who died a moment ago are left to their Monitor."""
+        """Do what is due, at most once in `TICK`; those who died a moment ago are left to their Monitor.
+
+        What the store has no room for stays due: whoever calls has other things to do.
+        """
         now = time.monotonic()
-        if now - self._last < TICK:
-            return
-        self._last = now
+        if now - self._last >= TICK:
+            self._last = now
+            with suppress(QueueFull):
+                self._do_what_is_due(now)
+
+    def _do_what_is_due(self, now: float) -> None:
         dead = self.dead()
         self._since = {lost.number: self._since.get(lost.number, now) for lost in dead}
         self._reclaim_all([lost for lost in dead if now - self._since[lost.number] >= _GRACE], {})

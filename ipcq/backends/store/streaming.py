@@ -15,7 +15,7 @@ from ...task import Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..parts import microseconds
 from .desk import BATCH, Desk, Held
-from .leasing import StoreLease
+from .leasing import PATIENCE, StoreLease
 from .moves import give_back, start, take
 from .record import TaskRecord
 from .recovery import TICK, Recovery
@@ -107,13 +107,13 @@ class StoreStream(AwaitedTasks):
 
     def _start(self, ahead: Ahead) -> Task[Any] | None:
         """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
-        lease, patience = self._lease, Patience()
+        lease, patience, until = self._lease, Patience(), time.monotonic() + PATIENCE
         held = lease.held(ahead.id)
         while held is not None and held.task.epoch == ahead.epoch:
             if held.task.status is Status.RUNNING:  # started by the write that ended the one before
                 return self._read(held.task)
             after = start(held.task, microseconds())
-            versions = self._desk.view.commit([self._desk.put(after, held.version)])
+            versions = self._desk.commit([self._desk.put(after, held.version)], until)
             if versions is not None:
                 lease.hold(Held(versions[0], after))
                 return self._read(after)

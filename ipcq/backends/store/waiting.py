@@ -11,10 +11,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from ...errors import CodecError, QueueClosed
+from ...errors import CodecError, QueueClosed, QueueFull
 from ...result import ErrorInfo, TaskResult
 from ...status import TERMINAL, Status
 from ...task import TaskId
@@ -156,12 +157,16 @@ class Inbox:
         return bool(there)
 
     def _mark(self, found: list[Held]) -> None:
-        """Note that these were fetched; who comes too late for one of them lets it be."""
+        """Note that these were fetched; who comes too late for one of them lets it be.
+
+        Without room for the note they are handed out all the same, and stay for the queue's `result_ttl`.
+        """
         new = [held for held in found if not held.task.fetched]
         changes = [self.desk.put(mark_fetched(held.task, held.version), held.version) for held in new]
-        if changes and self.desk.view.commit(changes) is None and len(changes) > 1:
-            for change in changes:
-                self.desk.view.commit([change])
+        with suppress(QueueFull):
+            if changes and self.desk.view.commit(changes) is None and len(changes) > 1:
+                for change in changes:
+                    self.desk.view.commit([change])
 
     def _result(self, task: TaskRecord) -> TaskResult[Any] | None:
         """The outcome in a record; None where there is none: it is to be run once more."""

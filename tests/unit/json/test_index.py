@@ -52,6 +52,15 @@ def test_lines_that_moved_are_found_again() -> None:
     assert index.get("a") == Entry("a", 1, 200, 10)
 
 
+def test_who_is_to_begin_anew_is_so_after_a_move() -> None:
+    """What was skipped is not known again because the log was written anew after that."""
+    index = _index(("a", 5, 10))
+    index.skip(9)
+    index.move(0, oldest=2)
+    with pytest.raises(Forgotten):
+        index.check(5)
+
+
 @pytest.mark.parametrize(("after", "known"), [(0, True), (1, False), (2, True), (5, True), (6, False)])
 def test_forgotten_removals_are_told(after: int, known: bool) -> None:
     """Whoever saw less than what is forgotten, or more than there is, has to begin anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ def open_queue(path: Path) -> Iterator[OpenQueue]:
 def double(n: int) -> int:
     """A handler."""
     return 2 * n
+
+
+def test_an_older_copy_in_its_place(open_queue: OpenQueue, path: Path) -> None:
+    """Who has the queue open while a backup of it is put in its place sees what is there, and what comes."""
+    queue, copy = open_queue(), path.with_name("copy")
+    kept = queue.push(1)
+    shutil.copy(path, copy)  # with the mode
+    lost = queue.push_bulk([2, 3, 4])
+    assert len(queue.check_status([kept, *lost])) == 4
+    copy.rename(path)
+    new = open_queue().push_bulk([5, 6, 7, 8])  # as many versions as were lost, and one more
+    assert set(queue.check_status([kept, *lost, *new])) == {kept, *new}
+    Worker("w", queue, double).run(until_empty=True)
+    more = open_queue().push(9)
+    Worker("w", queue, double).run(until_empty=True)
+    assert _values(queue, [kept, *new, more]) == [2, 10, 12, 14, 16, 18]
 
 
 def _values(queue: JsonStorage, ids: list[TaskId]) -> list[int]:

@@ -1,0 +1,94 @@
+"""A store without room for a while: who owes a write waits for it, and what is there is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from ipcq import CustomBackend, QueueFull, Worker, Write
+from ipcq.backends.custom import CustomStore
+
+from .stores import DictStore
+
+
+class Filling(DictStore):
+    """Has no room for the writes for which `refuses`, told the number of each, is true."""
+
+    tries = 0
+    refuses: Callable[[int], bool] = staticmethod(lambda _: False)
+
+    def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
+        self.tries += 1
+        if self.refuses(self.tries):
+            raise QueueFull("no space left on the device")
+        return super().compare_and_set(writes)
+
+
+def _run(queue: CustomStore, runs: int, prefetch: int = 1) -> list[int]:
+    """Have a worker run so often, where the first run of task 2 fails; what it ran."""
+    seen: list[int] = []
+
+    def handler(number: int) -> int:
+        seen.append(number)
+        if len(seen) == runs:
+            worker.stop()
+        if number == 2 and seen.count(2) == 1:
+            raise ValueError("the first time")
+        return number
+
+    worker = Worker("w", queue, handler, prefetch=prefetch)
+    worker.run()
+    return seen
+
+
+def _work(refuses: Callable[[int], bool]) -> int:
+    """Run three tasks in a store that holds a fetched result; how many writes that took."""
+    store = Filling()
+    with CustomBackend(store=store) as queue:
+        first = queue.push(0)
+        _run(queue, 1)
+        queue.wait(first, 10)  # may give way, which is a write, too
+        ids = queue.push_bulk([1, 2, 3], max_attempts=2)
+        store.tries, store.refuses = 0, refuses
+        assert sorted(_run(queue, 4, prefetch=2)) == [1, 2, 2, 3]
+        tries, store.refuses = store.tries, lambda _: False
+        assert sorted(result.unwrap() for result in queue.wait_for(ids, 10)) == [1, 2, 3]
+    return tries
+
+
+def test_a_worker_goes_on_when_there_is_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of its writes finds no room, thrice in a row, the worker makes it later; no run is lost."""
+    monkeypatch.setattr("ipcq.backends.store.desk._PAUSE", 0)
+    monkeypatch.setattr("ipcq.backends.store.streaming._PAUSE", 0)
+    for full in range(1, _work(lambda _: False)):  # all but the last, by which it leaves
+        _work(lambda n, full=full: full <= n < full + 3)  # type: ignore[misc]
+
+
+def test_results_are_handed_out_without_room() -> None:
+    """Who waits gets what is there, though the store has no room to note that he has it."""
+    store = Filling()
+    with CustomBackend(store=store) as queue:
+        ids = queue.push_bulk([1, 3])
+        _run(queue, 2)
+        store.refuses = lambda _: True
+        assert [result.unwrap() for result in queue.wait_for(ids, 10)] == [1, 3]
+        store.refuses = lambda _: False
+
+
+def test_housekeeping_without_room_is_put_off() -> None:
+    """A worker that finds nothing to run but results that expired is not ended by a store without room."""
+    store = Filling()
+    with CustomBackend(store=store, result_ttl=1e-6) as queue:
+        queue.push(1)
+        lease = queue.register_worker("w")
+        stream = queue.poll(lease)
+        task = next(stream)
+        assert task is not None
+        lease.finish(task, 1)
+        store.refuses = lambda _: True
+        assert next(stream) is None
+        assert store.tries > 0
+        store.refuses = lambda _: False
+        stream.close()
+        lease.close()
