@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
-    from .executor import Executor, ExecutorFailed, NotPicklable
+    from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .urls import connect
@@ -177,6 +177,8 @@ __all__ = [
     "Executor",
     "ExecutorFailed",
     "NotPicklable",
+    "share",
+    "Shared",
     # what comes back
     "TaskResult",
     "ErrorInfo",
@@ -236,6 +238,8 @@ _LAZY = {
     "Executor": ".executor",
     "ExecutorFailed": ".executor",
     "NotPicklable": ".executor",
+    "share": ".executor",
+    "Shared": ".executor",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
     **dict.fromkeys(

@@ -22,8 +22,9 @@ LEVELS = {
     **dict.fromkeys(["backends", "layers"], 3),
     "worker": 4,
     **dict.fromkeys(["monitor", "urls"], 5),
-    **dict.fromkeys(["executor", "aio", "testing", "cli"], 6),
-    **dict.fromkeys(["", "__main__"], 7),
+    **dict.fromkeys(["executor", "aio", "testing"], 6),
+    **dict.fromkeys(["cli", "joblib"], 7),
+    **dict.fromkeys(["", "__main__"], 8),
 }
 CONTRACTS = 2
 
@@ -51,6 +52,7 @@ CALCULATING = {
     "zlib",
 }
 READING = {"binascii", "json", "re"}  # bytes to values
+OF_EXTRAS = {"ipcq.joblib": {"joblib"}}  # what a module is for, and nobody else imports
 POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 
 

@@ -16,10 +16,14 @@ def run(*, force: bool = False) -> int:
         force: remove those with unfinished tasks too.
     """
     from ..backends.memory import gc
+    from ..executor.sharing import sweep
 
     found = gc(force=force)
     for queue in found:
         print(f"{'removed' if queue.removed else 'kept'} {queue.name}: {queue.reason}")
-    if not found:
+    shared = sweep()
+    if shared:
+        print(f"removed {shared} shared objects: nobody has them")
+    if not found and not shared:
         print("ipcq: there are no queues", file=sys.stderr)
     return OK

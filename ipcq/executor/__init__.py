@@ -3,5 +3,6 @@
 from .encoding import NotPicklable
 from .executor import Executor
 from .outcome import ExecutorFailed
+from .sharing import Shared, share
 
-__all__ = ["Executor", "ExecutorFailed", "NotPicklable"]
+__all__ = ["Executor", "ExecutorFailed", "NotPicklable", "Shared", "share"]

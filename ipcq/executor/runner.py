@@ -10,12 +10,14 @@ from ..codecs.buffers import Pieces
 from ..layer import ForcedStop
 from ..monitor import FinalError
 from .encoding import Call, NotPicklable, decode, encode_call, encode_error, encode_value
+from .sharing import forget_removed
 
 __all__ = ["Initializer", "run_call", "run_chunk"]
 
 
 def run_call(data: bytes | memoryview) -> bytes | Pieces:
     """The handler: make the call in ``data``; the bytes of what it returned or raised."""
+    forget_removed()
     try:
         function, args, kwargs = decode(data)
     except BaseException as error:  # SystemExit, too: of an object's own methods
