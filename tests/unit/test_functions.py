@@ -492,3 +492,24 @@ def test_what_a_function_leaves_to_be_awaited_is_an_error() -> None:
         with pytest.raises(StorageError, match="function for ack="):
             lease.finish(task, 1)
         assert task.status is Status.RUNNING
+
+
+def test_each_is_given_back_though_one_is_refused() -> None:
+    """A ``give_back`` that raises for one task is asked about the others, too, and the worker has left."""
+    back: list[int] = []
+
+    def give_back(task: Task[Any]) -> None:
+        back.append(task.args)
+        if task.args < 4:
+            raise OSError("the service is away")
+
+    queue = CustomBackend(fetch=[1, 2, 3, 4], give_back=give_back)
+    for name in ("a", "b"):
+        lease = queue.register_worker(name)
+        tasks = islice(queue.poll(lease), 2)
+        assert None not in list(tasks)
+    with pytest.raises(StorageError, match="function for give_back= raised OSError"):
+        queue.close()
+    assert sorted(back) == [1, 2, 3, 4]
+    assert "closed" in repr(queue)
+    assert "closed" in repr(lease)

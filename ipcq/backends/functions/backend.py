@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from itertools import count
 from types import TracebackType
 from typing import Any, TypeVar
@@ -174,9 +175,10 @@ class FetchingBackend(_Base):
         """Give back what this process has."""
         if not self._closed:
             super().close()
-            for lease in list(self._leases.values()):
-                lease.close()
-            self._source.close()
+            with ExitStack() as last:
+                last.callback(self._source.close)
+                for lease in list(self._leases.values()):
+                    last.callback(lease.close)
 
 
 class FunctionBackend(FetchingBackend, PushingBackend):

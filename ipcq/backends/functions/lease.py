@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -86,13 +87,14 @@ class FunctionLease:
         return True
 
     def close(self) -> None:
-        """Give everything back and leave."""
+        """Give everything back and leave; all of it, though the function raises for one of them."""
         if self.closed:
             return
-        for task in list(self._held.values()):
-            self.give_back(task)
         self.closed = True
-        self.leave(self)
+        with ExitStack() as last:
+            last.callback(self.leave, self)
+            for task in reversed(self._held.values()):
+                last.callback(self.give_back, task)
 
     def __enter__(self) -> FunctionLease:
         return self

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
@@ -121,11 +122,12 @@ class Source:
         """Give back what is to be run again; without a function for that, whoever gave it has to know."""
         with self._mutex:
             left, self._again = [task for *_, task in self._again], []
-        for task in left:
-            if self._give_back is None:
-                log.info("task %s was fetched, and is neither done nor given back", task.id)
-            else:
-                self._call("give_back", self._give_back, task)
+        with ExitStack() as last:  # all of them, though the function raises for one
+            for task in reversed(left):
+                if self._give_back is None:
+                    log.info("task %s was fetched, and is neither done nor given back", task.id)
+                else:
+                    last.callback(self._call, "give_back", self._give_back, task)
 
     # --- waking -----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from ...polling import PollStrategy
@@ -68,13 +69,14 @@ class FunctionStream(AwaitedTasks):
         if self._closed:
             return
         self._closed = True
-        self._return_kept()
-        self._poller.close()
-        end = getattr(self._rows, "close", None)
-        if end is not None:
-            end()  # a generator: its own clearing up
-        if self._owned:
-            self._lease.close()
+        with ExitStack() as last:  # each of them, whatever the others raise
+            if self._owned:
+                last.callback(self._lease.close)
+            end = getattr(self._rows, "close", None)
+            if end is not None:
+                last.callback(end)  # a generator: its own clearing up
+            last.callback(self._poller.close)
+            last.callback(self._return_kept)
 
     def _look(self) -> Task[Any] | None:
         """What is there: to be run again, or, when it is time, left of the last rows, or new."""
