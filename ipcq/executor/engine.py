@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import InvalidStateError
+from concurrent.futures import CancelledError, InvalidStateError
 from typing import Any, NamedTuple, Protocol
 
 from ..backends.completions import AwaitedResults
@@ -381,7 +381,11 @@ class Engine:
 
     def _end_by(self, future: CallFuture, result: TaskResult[Any]) -> None:
         if result.error is not None:
-            self._end(future, self.error_of(result, future.call))
+            error = self.error_of(result, future.call)
+            if isinstance(error, CancelledError):
+                future.withdrawn()
+            else:
+                self._end(future, error)
             return
         value = value_of(result)
         if isinstance(value, Raised):

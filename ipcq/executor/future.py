@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
+from concurrent.futures._base import CANCELLED
 from typing import Any, Protocol
 
 from ..task import TaskId
@@ -48,10 +49,16 @@ class CallFuture(Future[Any]):
             return self.cancelled()
         if not self._caller.withdraw(self):
             return False
-        self.call = None
-        if super().cancel():
-            self.set_running_or_notify_cancel()
+        self.withdrawn()
         return self.cancelled()
+
+    def withdrawn(self) -> None:
+        """The call is not made; told by who cancelled it, and by who fetches what became of it."""
+        self.call = None
+        super().cancel()
+        with self._condition:  # the first of both tells those who wait
+            if self._state == CANCELLED:
+                self.set_running_or_notify_cancel()
 
     def result(self, timeout: float | None = None) -> Any:
         """What the call returned; raises what it raised, `TimeoutError`, or `CancelledError`."""
