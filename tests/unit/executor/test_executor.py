@@ -54,7 +54,7 @@ def make() -> Iterator[Callable[..., Executor]]:
 
     yield one
     for executor in made:
-        executor.shutdown(cancel_futures=True)
+        executor.terminate_workers()
 
 
 def test_a_call_is_made_in_another_process(make: Callable[..., Executor]) -> None:
