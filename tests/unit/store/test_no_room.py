@@ -96,6 +96,21 @@ def test_housekeeping_without_room_is_put_off() -> None:
         lease.close()
 
 
+def test_who_left_without_room_has_left_when_there_is_some() -> None:
+    """What a worker had when it was closed without room is run by the next one, though its process lives."""
+    store = Filling()
+    with CustomBackend(store=store) as queue:
+        queue.push(1)
+        lease = queue.register_worker("a")
+        assert next(queue.poll(lease)) is not None
+        store.refuses = lambda _: True
+        with pytest.raises(QueueFull):
+            lease.close()
+        store.refuses = lambda _: False
+        assert _run(queue, 1) == [1]
+        assert queue.list_workers() == []
+
+
 def test_a_database_on_a_full_disk(tmp_path: Path) -> None:
     """The example over SQLite says that there is no room as a store is to say it, and goes on with room."""
     with (
