@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from ipcq import CustomBackend, Monitor, Record, StorageError, Write
+from ipcq import CustomBackend, Monitor, QueueFull, Record, StorageError, Write
 
 MAKE = """PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, version INTEGER UNIQUE, value BLOB)"""
@@ -35,7 +35,8 @@ class SqliteStore:
         try:
             return [Record(*row) for row in self._database().execute(sql, values)]
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
+            kind = QueueFull if "disk is full" in str(error) else StorageError
+            raise kind(f"{self.path}: {error}") from error
 
     def get(self, key: str) -> Record | None:
         return next(iter(self._ask("SELECT * FROM records WHERE key = ? AND value NOT NULL", key)), None)
@@ -44,11 +45,13 @@ class SqliteStore:
         return self._ask(PUT, key, value)[0].version
 
     def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
-        with self._database():  # leaving it commits, or rolls back after an error
-            self._ask("BEGIN IMMEDIATE")
+        self._ask("BEGIN IMMEDIATE")
+        with self._database():  # leaving it rolls back after an error
             there = [self.get(key) for key, _, _ in writes]
             same = [record.version if record else 0 for record in there] == [w.expected for w in writes]
-            return [self.put(key, value) for key, _, value in writes] if same else None
+            versions = [self.put(key, value) for key, _, value in writes] if same else None
+            self._ask("COMMIT")  # here, where an error of the medium is told as one
+            return versions
 
     def scan(self, after: int = 0) -> list[Record]:
         return self._ask(SCAN, after)

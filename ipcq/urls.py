@@ -49,9 +49,12 @@ def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStora
 
     Raises:
         ValueError: it is no URL of a backend, or there is none.
+        TypeError: it is no text, or no setting of that backend.
         IpcqError: as the backend's class.
     """
     found = url if url is not None else os.environ.get(VARIABLE)
+    if found is not None and not isinstance(found, str):
+        raise TypeError(f"connect takes a URL as text, not {found!r}; {_known()}")
     if not found:
         raise ValueError(f"which queue? Pass a URL or set {VARIABLE}; {_known()}")
     kind, place = _read(found)

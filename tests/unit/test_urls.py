@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,13 @@ def test_the_environment_names_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPCQ_URL", "")
     with pytest.raises(ValueError, match=r"set IPCQ_URL; known: memory://NAME, json:///PATH/FILE\.jsonl"):
         connect()
+
+
+def test_a_path_is_no_url(tmp_path: Path) -> None:
+    """What is not text is a TypeError that says what to pass."""
+    not_text: Any = tmp_path / "queue.jsonl"
+    with pytest.raises(TypeError, match=r"takes a URL as text, not PosixPath.*known: memory://NAME"):
+        connect(not_text)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class JsonStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, fsync: str = "always", create: bool = True) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = os.path.abspath(os.fsdecode(path))
         self.fsync = fsync
         self._closed = False
         self._open(create)

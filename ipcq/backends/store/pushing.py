@@ -14,7 +14,7 @@ from .desk import BATCH, Desk
 from .keys import payload_key
 from .record import Body, TaskRecord
 from .recovery import TICK, Recovery
-from .view import Change
+from .view import Change, Patience
 
 __all__ = ["Pusher", "Staged"]
 
@@ -54,18 +54,22 @@ class Pusher:
 
     def push(self, tasks: Sequence[Staged], terms: Terms) -> None:
         """Store tasks in their order; those before an error are stored."""
-        done, room = 0, _Room(self._desk, self._recovery, terms)
+        done, room, patience = 0, _Room(self._desk, self._recovery, terms), Patience()
         try:
             while done < len(tasks):
                 part = tasks[done : done + BATCH]
                 part = part[: room.make(len(part))]
-                done += self._store(part, room)
+                stored = self._store(part, room)
+                if stored is None:
+                    patience.lost(f"task {part[0].id}, which is new,")
+                else:
+                    done += stored
         except TaskSinkError as error:
             error.accepted = [task.id for task in tasks[:done]]
             raise
 
-    def _store(self, part: Sequence[Staged], room: _Room) -> int:
-        """Store these, or those before the first that cannot be; how many."""
+    def _store(self, part: Sequence[Staged], room: _Room) -> int | None:
+        """Store these, or those before the first that cannot be; how many. None: to be tried again."""
         known = {task.id for task in part}
         if len(known) < len(part):  # no two writes of one key at one moment
             part = part[: _first_double(part)]
@@ -77,7 +81,7 @@ class Pusher:
             return 0
         there = next((n for n, task in enumerate(part) if self._desk.load(task.id) is not None), None)
         if there is None:
-            return 0  # it was removed meanwhile
+            return None  # it was removed meanwhile
         if there:
             return self._store(part[:there], room)
         raise DuplicateTask(

@@ -47,6 +47,7 @@ class Recovery:
         self._desk = desk
         self._last = 0.0
         self._since: dict[int, float] = {}  # when each dead one was noticed
+        self._leaving: dict[int, WorkerRecord] = {}  # those of this handle that ended, by their numbers
 
     def __repr__(self) -> str:
         return f"<Recovery of {self._desk.queue!r} [{len(self._since)} dead noticed]>"
@@ -63,6 +64,7 @@ class Recovery:
                 self._do_what_is_due(now)
 
     def _do_what_is_due(self, now: float) -> None:
+        self._let_leave()
         dead = self.dead()
         self._since = {lost.number: self._since.get(lost.number, now) for lost in dead}
         self._reclaim_all([lost for lost in dead if now - self._since[lost.number] >= _GRACE], {})
@@ -128,13 +130,21 @@ class Recovery:
         return back
 
     def leave(self, worker: WorkerRecord) -> None:
-        """Give back everything that a worker has, nothing charged, and remove its record."""
+        """Give back everything that a worker has, nothing charged, and remove its record.
 
+        Where the store refuses that, it is done as soon as it can be: the worker's process may live on.
+        """
+        self._leaving[worker.number] = worker
+        self._let_leave()
+
+    def _let_leave(self) -> None:
         def left(held: Held) -> Change:
             return self._desk.put(give_back(held.task), held.version)
 
-        self._return_all(worker.number, left, charged=False)
-        self._strike(worker, dead=False)
+        for worker in list(self._leaving.values()):
+            self._return_all(worker.number, left, charged=False)
+            self._strike(worker, dead=False)
+            self._leaving.pop(worker.number, None)
 
     def _return_all(self, number: int, returned: Returning, *, charged: bool) -> list[TaskId]:
         desk, back, patience = self._desk, list[TaskId](), Patience()

@@ -14,7 +14,7 @@ from ipcq.backends.json import JsonStore, anew, logfile
 from ipcq.backends.json.logfile import LogFile
 from ipcq.backends.store import Record, Write
 from ipcq.errors import QueueFull, StorageError
-from tests.disk import small_file_system
+from tests.disk import fill, small_file_system
 
 KIB = b'"%b"' % (b"x" * 1024)
 
@@ -33,15 +33,6 @@ def _fill(store: JsonStore) -> int:
         except QueueFull:
             return number
     raise AssertionError("it takes everything")
-
-
-def _fill_with_other_things(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(65_536))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017 - the end of it, not what is tested
 
 
 # --- a full disk ---------------------------------------------------------------------------------
@@ -81,7 +72,7 @@ def test_damage_on_a_full_disk(disk: Path, caplog: pytest.LogCaptureFixture) -> 
     content[content.index(b"xxxx")] = ord("y")
     content[-3] ^= 1
     disk.write_bytes(content)
-    _fill_with_other_things(disk.parent / "filler")
+    fill(disk.parent / "filler")
     with JsonStore(disk, fsync="never") as store:
         assert len(list(store.scan())) == 200 - 1 - 2
         with pytest.raises((QueueFull, StorageError)):

@@ -5,7 +5,7 @@ import os
 import pickle
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -283,6 +283,13 @@ def test_it_is_made_only_if_asked(path: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StorageError, match=r"its directory does not exist"):
         JsonStore(path / "below")
+
+
+def test_a_path_may_be_bytes(path: Path, tmp_path: Path) -> None:
+    """As everywhere in Python; the files beside it have its name."""
+    name: Any = os.fsencode(path)
+    JsonStore(name).close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [path.name, f"{path.name}.lock"]
 
 
 def test_an_empty_file_is_none_yet(open_store: OpenStore, path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from ipcq import CustomBackend, QueueFull, Worker, Write
 from ipcq.backends.custom import CustomStore
+from tests.disk import fill, small_file_system
 
-from .stores import DictStore
+from .stores import DictStore, database
 
 
 class Filling(DictStore):
@@ -92,3 +94,32 @@ def test_housekeeping_without_room_is_put_off() -> None:
         store.refuses = lambda _: False
         stream.close()
         lease.close()
+
+
+def test_who_left_without_room_has_left_when_there_is_some() -> None:
+    """What a worker had when it was closed without room is run by the next one, though its process lives."""
+    store = Filling()
+    with CustomBackend(store=store) as queue:
+        queue.push(1)
+        lease = queue.register_worker("a")
+        assert next(queue.poll(lease)) is not None
+        store.refuses = lambda _: True
+        with pytest.raises(QueueFull):
+            lease.close()
+        store.refuses = lambda _: False
+        assert _run(queue, 1) == [1]
+        assert queue.list_workers() == []
+
+
+def test_a_database_on_a_full_disk(tmp_path: Path) -> None:
+    """The example over SQLite says that there is no room as a store is to say it, and goes on with room."""
+    with (
+        small_file_system(tmp_path / "disk", "1m") as disk,
+        database(disk / "queue.db") as store,
+        CustomBackend(store=store) as queue,
+    ):
+        fill(disk / "filler")
+        with pytest.raises(QueueFull, match="disk is full"):
+            queue.push(b"x" * 100_000, timeout=0)
+        (disk / "filler").unlink()
+        queue.push(b"x" * 100_000, timeout=0)

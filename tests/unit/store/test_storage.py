@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
-from ipcq import CustomBackend, QueueClosed, ResultExpired, Status, Worker, Write
+from ipcq import CustomBackend, QueueClosed, ResultExpired, Status, StorageError, Worker, Write
+from ipcq.backends.store.view import Patience
 
 from .stores import DictStore
+
+
+class Refusing(DictStore):
+    """Takes no task, for no reason."""
+
+    def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
+        return None if writes[0].key.startswith("t/") else super().compare_and_set(writes)
 
 
 class Counting(DictStore):
@@ -49,6 +57,16 @@ def test_threads_share_one_handle() -> None:
             assert trips.result(30) == [[name, n] for n in range(20)]
         worker.stop()
         working.result(10)
+
+
+def test_a_push_does_not_try_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that refuses a new task, though there is none of that key, is not asked without an end."""
+    monkeypatch.setattr(Patience, "MOST", 5)
+    with CustomBackend(store=Refusing()) as queue:
+        with pytest.raises(StorageError, match="compare_and_set refusing everything"):
+            queue.push(1, timeout=0)
+        with pytest.raises(StorageError, match="compare_and_set refusing everything"):
+            queue.push_bulk([1, 2])
 
 
 @pytest.mark.slow
