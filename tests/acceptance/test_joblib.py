@@ -47,12 +47,14 @@ def test_results_come_in_their_order() -> None:
     assert os.getpid() not in run(pid, range(4))
 
 
+@pytest.mark.slow
 def test_workers_stay_for_the_next_call() -> None:
     """In one context there is one set of them."""
     first, second = set(run(pid, range(20), batch_size=1)), set(run(pid, range(20), batch_size=1))
     assert len(first | second) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["generator", "generator_unordered"])
 def test_results_come_as_generators(kind: str) -> None:
     """Of either kind."""
@@ -66,6 +68,7 @@ def test_an_exception_ends_the_call(tmp_path: Path) -> None:
     assert run(square, [5]) == [25]
 
 
+@pytest.mark.slow
 def test_time_is_limited(tmp_path: Path) -> None:
     """Joblib's TimeoutError, and what runs is ended; the next call works."""
     with pytest.raises(multiprocessing.TimeoutError):
@@ -73,11 +76,13 @@ def test_time_is_limited(tmp_path: Path) -> None:
     assert run(square, [5]) == [25]
 
 
+@pytest.mark.slow
 def test_calls_may_be_nested() -> None:
     """Those inside run in threads of the worker, as with joblib's own backends."""
     assert run(inner, [0, 10]) == [[0, 1, 4], [100, 121, 144]]
 
 
+@pytest.mark.slow
 def test_numbers_of_jobs_are_those_of_joblib() -> None:
     """-1 is one for each CPU, 1 is none but this process."""
     assert run(square, range(5), n_jobs=-1) == [0, 1, 4, 9, 16]

@@ -86,6 +86,7 @@ def test_it_is_an_executor_of_the_standard_library(make: Callable[..., Executor]
     assert called == [0]
 
 
+@pytest.mark.slow
 def test_coroutines_await_calls(make: Callable[..., Executor]) -> None:
     """`asubmit`, and `run_in_executor` of a loop."""
     executor = make()
@@ -115,6 +116,7 @@ def test_workers_start_as_they_are_needed(make: Callable[..., Executor], tmp_pat
     (tmp_path / "go").touch()
 
 
+@pytest.mark.slow
 def test_threads_submit_at_the_same_time(make: Callable[..., Executor]) -> None:
     """Each gets its own results."""
     executor = make(2)
@@ -176,6 +178,7 @@ def test_what_cannot_be_pickled_fails_its_future(
     assert executor.submit(square, 2).result(SOON) == 4
 
 
+@pytest.mark.slow
 def test_a_keyword_is_named(make: Callable[..., Executor]) -> None:
     """The message tells which argument it was."""
     future = make().submit(keep, 1, name=Stubborn())
@@ -291,6 +294,7 @@ def test_shutdown_cancels_on_request(make: Callable[..., Executor], tmp_path: Pa
     assert running.result(SOON) is None
 
 
+@pytest.mark.slow
 def test_an_executor_that_nobody_has_ends(private_directory: Path) -> None:
     """When its calls are done; their futures have results."""
     executor = Executor(1)
@@ -314,6 +318,7 @@ def test_an_executor_without_calls_starts_nothing(private_directory: Path) -> No
 # --- settings --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_processes_are_replaced_after_so_many_calls(make: Callable[..., Executor]) -> None:
     """`max_tasks_per_child`."""
     executor = make(max_tasks_per_child=2)
@@ -321,6 +326,7 @@ def test_processes_are_replaced_after_so_many_calls(make: Callable[..., Executor
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+@pytest.mark.slow
 def test_workers_share_the_cpus(make: Callable[..., Executor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Numeric libraries get CPUs / workers threads, unless the user said how many."""
     assert make(1000).submit(environment, "OMP_NUM_THREADS").result(SOON) == "1"
@@ -346,6 +352,7 @@ def test_settings_out_of_bounds_are_refused(
         Executor(**options)
 
 
+@pytest.mark.slow
 def test_a_forked_child_is_told_to_make_its_own(make: Callable[..., Executor]) -> None:
     """The executor is its parent's."""
     executor = make()

@@ -48,6 +48,7 @@ def test_endless_iterables_are_read_as_results_are_taken(executor: Executor) -> 
     results.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_large_arguments_are_bounded_by_their_bytes(executor: Executor) -> None:
     """Not all of them are in memory at once."""
     read: list[int] = []
@@ -73,6 +74,7 @@ def test_an_exception_is_raised_in_its_place(executor: Executor) -> None:
     assert list(results) == []
 
 
+@pytest.mark.slow
 def test_an_exception_of_the_iterable_is_raised_in_its_place(executor: Executor) -> None:
     """The items before it are run."""
 
@@ -86,6 +88,7 @@ def test_an_exception_of_the_iterable_is_raised_in_its_place(executor: Executor)
         next(results)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_pickled_is_raised_in_its_place(executor: Executor) -> None:
     """With its name."""
     results = executor.map(keep, [1, Stubborn()])
@@ -102,6 +105,7 @@ def test_an_item_that_kills_fails_alone() -> None:
         assert list(executor.map(square, [2])) == [4]
 
 
+@pytest.mark.slow
 def test_time_is_limited(executor: Executor, tmp_path: Path) -> None:
     """TimeoutError, once it is over."""
     results = executor.map(wait_for, [str(tmp_path / "go")], timeout=0.05)
@@ -117,6 +121,7 @@ def test_results_may_be_taken_after_the_end() -> None:
     assert list(results) == [n * n for n in range(2000)]
 
 
+@pytest.mark.slow
 def test_what_was_not_read_is_told_after_the_end() -> None:
     """Iterables without a length are not read to an end that may never come."""
     with Executor(1) as executor:
@@ -133,6 +138,7 @@ def test_items_are_run_though_nobody_takes_the_results(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 600
 
 
+@pytest.mark.slow
 def test_closing_cancels_what_did_not_begin(executor: Executor, tmp_path: Path) -> None:
     """Whoever stops half-way does not pay for the rest."""
     paths = [str(tmp_path / "go"), *(str(tmp_path / f"not-{n}") for n in range(200))]
@@ -144,6 +150,7 @@ def test_closing_cancels_what_did_not_begin(executor: Executor, tmp_path: Path) 
     assert executor.submit(square, 3).result(30) == 9
 
 
+@pytest.mark.slow
 def test_results_are_not_kept(executor: Executor) -> None:
     """Who has taken one is the only one to have it."""
     found: set[int]
@@ -153,6 +160,7 @@ def test_results_are_not_kept(executor: Executor) -> None:
         assert reference() is None
 
 
+@pytest.mark.slow
 def test_progress_is_drawn_on_standard_error(executor: Executor, capfd: pytest.CaptureFixture[str]) -> None:
     """With the number of items where it is known."""
     assert list(executor.map(square, range(10), progress=True)) == [n * n for n in range(10)]

@@ -49,6 +49,7 @@ def test_an_object_is_stored_once_and_arrives_as_itself(files: Path) -> None:
         assert len(list(files.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_it_goes_with_the_last_who_has_it(files: Path) -> None:
     """A call keeps it; when that has ended, nobody does."""
     with Executor(1) as executor:
@@ -64,6 +65,7 @@ def test_it_goes_with_the_last_who_has_it(files: Path) -> None:
         assert os.statvfs(files).f_bfree >= before - 64
 
 
+@pytest.mark.slow
 def test_any_queue_takes_it(private_directory: Path) -> None:
     """With a codec that pickles."""
     with MemoryStorage("shares", codec="pickle") as queue, share([1, 2]) as shared:
