@@ -63,7 +63,8 @@ def _runs(entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
 def set_aside(path: str, pieces: Iterable[bytes]) -> str:
     """Append what is damaged to the file ``<path>.corrupt``, and bring it to the disk; that file's name."""
     name = f"{path}.corrupt"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    # Not to wait for a reader, should it be a FIFO.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         fd = os.open(name, flags, 0o600)
     except OSError as error:

@@ -248,6 +248,19 @@ def test_damage_is_set_aside(open_store: OpenStore, path: Path, caplog: pytest.L
     )
 
 
+def test_nobody_waits_for_who_reads_the_damage(
+    open_store: OpenStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A FIFO where damage is to be set aside holds up nobody: it is told, and the records are there."""
+    with open_store() as store:
+        store.put("a", b"1")
+    with path.open("ab") as file:
+        file.write(b"damage\n")
+    os.mkfifo(f"{path}.corrupt")
+    assert open_store().get("a") == Record("a", 1, b"1")
+    assert "cannot be set aside" in caplog.text
+
+
 def test_damage_under_an_open_store(store: JsonStore, path: Path) -> None:
     """A line that is damaged after it was read: the write before it counts, and who asks begins anew."""
     store.put("a", b"1")
