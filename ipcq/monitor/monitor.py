@@ -198,8 +198,8 @@ class Monitor:
         """The supervisor that runs, or a new one."""
         if getattr(current_process(), "_inheriting", False):
             raise MonitorFailed(
-                "a worker process imports this program's main module, which starts a Monitor;"
-                " put what starts it under: if __name__ == '__main__'"
+                "a worker process imports this program's main module, which starts a Monitor or an"
+                " Executor; put what starts it under: if __name__ == '__main__'"
             )
         if self._supervisor is None or (self._supervisor.started and not self._supervisor.running):
             restarts = Restarts(self._restart)

@@ -34,6 +34,6 @@ def _why(process: WorkerProcess, end: WorkerExit) -> str:
     if end.exitcode == 1:
         return (
             " before it was ready, see its standard error;"
-            " a script must start its Monitor under: if __name__ == '__main__'"
+            " a script must start its Monitor or Executor under: if __name__ == '__main__'"
         )
     return " before it was ready"
