@@ -57,7 +57,7 @@ class Inbox:
         self.reader = reader
         self.connection: Connection = reader.connection
         self._me = me
-        self._mutex = threading.Lock()  # not reentrant: `wake` may interrupt its holder
+        self._mutex = threading.RLock()  # a finalizer that pushes, or `wake`, may interrupt its holder
         self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
         self._torn = False  # something may have been fetched and, for Ctrl-C, not handed out
         self._pace = Pace()
@@ -111,7 +111,7 @@ class Inbox:
     def expect(self, ids: Sequence[int]) -> None:
         """Note tasks that this handle is about to push: to wait for them, they need not be looked up."""
         if not ids:
-            return  # a finalizer that pushes without a result may come while this thread has the mutex
+            return
         with self._mutex:
             if len(self._fresh) + len(ids) > _MOST_FRESH:
                 self._fresh.clear()

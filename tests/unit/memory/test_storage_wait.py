@@ -602,3 +602,11 @@ def test_result_ttl(make_queue: MakeQueue) -> None:
     assert time.time() >= done_at + 0.049
     with pytest.raises((TaskNotFound, ResultExpired)):
         queue.wait(task_id, 1)
+
+
+def test_a_finalizer_may_push_at_any_moment(queue: MemoryStorage) -> None:
+    """Python calls it wherever it allocates, in the midst of a wait of the same thread, too."""
+    with queue._inbox._mutex:
+        task_id = queue.push(1)
+        queue._inbox.wake()
+    assert queue.check_status([task_id])

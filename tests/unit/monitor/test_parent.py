@@ -158,7 +158,10 @@ def test_a_script_without_a_guard_fails_with_advice(backend: Files) -> None:
 
     assert process.returncode == 1
     assert "put what starts it under: if __name__ == '__main__'" in told
-    assert "a script must start its Monitor under: if __name__ == '__main__'" in told.splitlines()[-1]
+    assert (
+        "a script must start its Monitor or Executor under: if __name__ == '__main__'"
+        in told.splitlines()[-1]
+    )
 
 
 @pytest.mark.slow
