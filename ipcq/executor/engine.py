@@ -222,6 +222,11 @@ class Engine:
         self._late.discard(result.task_id)
         return error_of(result, call, late=late)
 
+    def fetched(self, result: TaskResult[Any]) -> None:
+        """Have the memory of a large result given back as soon as nobody looks at it."""
+        if isinstance(result.value, memoryview):
+            self.storage.forget_fetched()
+
     # --- maps -----------------------------------------------------------------------------------
 
     def add_run(self, run: Run) -> None:
@@ -378,6 +383,7 @@ class Engine:
         if future is not None and not future.done():
             self._end_by(future, result)
         self._open.pop(result.task_id, None)  # not before: see `_ask_again`
+        self.fetched(result)
 
     def _end_by(self, future: CallFuture, result: TaskResult[Any]) -> None:
         if result.error is not None:

@@ -221,6 +221,7 @@ class Mapped:
                     item = self._by_id.pop(result.task_id, None)
                     if item is not None:
                         item.outcome = result
+                    self._engine.fetched(result)
             except ResultExpired as error:
                 there = self._storage.check_status(self._by_id)
                 for task_id in self._by_id.keys() - there.keys():

@@ -280,6 +280,15 @@ class MemoryStorage:
         self._store(staged, Terms.of(timeout, block))
         return [TaskId(each[0]) for each in staged]
 
+    def forget_fetched(self, most: int = BATCH) -> int:
+        """Remove up to ``most`` results that were fetched, the oldest first, as a full queue does; how many.
+
+        For who fetches large results and wants their memory back before it is needed.
+        """
+        connection = self._attached()
+        removed: int = connection.call(connection.accept.make_room, most)
+        return removed
+
     def weak(self) -> Weak:
         """A sink for any type."""
         return Weak(self)

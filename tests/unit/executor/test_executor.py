@@ -388,6 +388,7 @@ def test_large_arrays_leave_nothing(make: Callable[..., Executor], private_direc
     before = taken()
     for _ in range(200):
         assert executor.submit(double, array).result(SOON)[-1] == 2
+    assert sum(each[-1] for each in executor.map(double, [array] * 50)) == 100
     assert taken() <= before + 4 * array.nbytes
     executor.shutdown()
     assert taken() == 0

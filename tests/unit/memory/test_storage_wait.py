@@ -610,3 +610,13 @@ def test_a_finalizer_may_push_at_any_moment(queue: MemoryStorage) -> None:
         task_id = queue.push(1)
         queue._inbox.wake()
     assert queue.check_status([task_id])
+
+
+def test_what_was_fetched_can_be_forgotten(queue: MemoryStorage) -> None:
+    """Before its room is needed; what nobody has fetched stays."""
+    ids = queue.push_bulk(range(3))
+    work(queue, 3)
+    assert queue.wait(ids[1]).unwrap() is not None
+    assert queue.forget_fetched() == 1
+    assert queue.fetch_by_id(ids[1]) is None
+    assert [result.task_id for result in queue.wait_for([ids[0], ids[2]])] == [ids[0], ids[2]]
