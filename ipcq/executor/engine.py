@@ -18,7 +18,7 @@ from ..errors import IpcqError, MonitorFailed, QueueFull, ResultExpired, TaskNot
 from ..monitor import Monitor
 from ..result import TaskResult
 from ..status import Status
-from ..task import TaskId
+from ..task import Queue, TaskId
 from .deadlines import Deadlines
 from .encoding import Call, Encoded, NotPicklable, Raised, encode_call
 from .exiting import exiting
@@ -70,7 +70,7 @@ class Engine:
     def __init__(self, monitor: Callable[[MemoryStorage, int], Monitor], most: int, name: str) -> None:
         self._make_monitor = monitor
         self._most = most
-        self._name = f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = Queue(f"{name}-{os.getpid()}-{secrets.token_hex(4)}")
         self._pid = os.getpid()
         self._mutex = threading.RLock()
         self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
@@ -79,11 +79,12 @@ class Engine:
         self._late: set[TaskId] = set()
         self._runs: set[Run] = set()
         self._workers = 0
-        self._serving = False  # the thread fetches results
+        self._arrived: deque[TaskResult[Any]] = deque()  # that no future has yet
+        self._serving = 0  # the thread's identity, while it fetches results
         self._torn = False  # Ctrl-C came while results were handed out
         self._watching = False  # the thread looks for calls by itself, soon
         self._helps = 0
-        self._helping = False  # a thread that waits for one future fetches results itself
+        self._helping = 0  # that of a thread that waits for one future, and fetches results itself
         self._closing = False
         self.failure = ""  # why it makes no calls any more
         self.thread: threading.Thread | None = None
@@ -262,7 +263,7 @@ class Engine:
         if cancel:
             self._cancel_all()
         thread = self.thread
-        if wait and thread is not None and thread is not threading.current_thread():
+        if wait and thread is not None and not self._is_fetching():  # a callback would wait for itself
             thread.join()
 
     def abort(self) -> None:
@@ -293,7 +294,7 @@ class Engine:
                 if self._torn:
                     self._ask_again()
                 self._take_results(_TICK)
-                self._serving = False
+                self._serving = 0
         except BaseException as error:
             self._fail(f"the executor met an error: {type(error).__name__}: {error}")
             raise
@@ -313,7 +314,7 @@ class Engine:
                 self._changed.wait(_LINGER if self._watching else None)
                 self._watching = False
             else:
-                self._serving = True
+                self._serving = threading.get_ident()
                 return True
         for run in list(self._runs):
             run.finish()
@@ -325,36 +326,50 @@ class Engine:
         Args:
             timeout: seconds to wait at the most; None for no limit.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        helping = False
+        if os.getpid() != self._pid:
+            return
+        if self._is_fetching():  # a callback, which waits for another call
+            self._fetch_until(future, timeout)
+            return
+        helping = 0
         try:
             with self._mutex:
                 if self._helping or self._serving or self._torn or future.task_id not in self._open:
                     return
-                self._helping = helping = True
+                self._helping = helping = threading.get_ident()
                 self._helps += 1
-            while not future.done():
-                left = _TICK if until is None else min(_TICK, until - time.monotonic())
-                if left <= 0:
-                    break
-                self._take_results(left)
+            self._fetch_until(future, timeout)
         except BaseException:
             self._torn = True
             raise
         finally:
             if helping:
-                self._helping = False  # before any call: no Ctrl-C can come in between
+                self._helping = 0  # before any call: no Ctrl-C can come in between
                 with self._mutex:
                     if self._open or self._backlog or self._closing:
                         self._changed.notify_all()
 
+    def _is_fetching(self) -> bool:
+        """Whether this thread does it already: it runs a callback."""
+        return threading.get_ident() in (self._helping, self._serving)
+
+    def _fetch_until(self, future: CallFuture, timeout: float | None) -> None:
+        """Fetch results until a future has its own, or ``timeout`` seconds passed."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not future.done():
+            left = _TICK if until is None else min(_TICK, until - time.monotonic())
+            if left <= 0:
+                break
+            self._take_results(left)
+
     def _take_results(self, timeout: float) -> None:
         try:
-            results = self._completions.ready(timeout)
-            for result in results:
-                self._settle(result)
-            if not results:
+            if not self._arrived:
+                self._arrived.extend(self._completions.ready(timeout))
+            if not self._arrived:
                 self._check_monitor()
+            while self._arrived:  # not by an iterator: a callback may come here, too
+                self._settle(self._arrived.popleft())
             if self._backlog:
                 self._push_backlog()
                 if not self._open:  # maps have all the room

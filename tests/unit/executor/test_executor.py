@@ -135,6 +135,27 @@ def test_threads_submit_at_the_same_time(make: Callable[..., Executor]) -> None:
     assert found == {n: [(n * 100 + k) ** 2 for k in range(50)] for n in range(4)}
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_callbacks_may_use_the_executor(make: Callable[..., Executor], waits: bool) -> None:
+    """Submit, wait for other calls, shut down: in whatever thread they run."""
+    executor = make()
+    called: list[int] = []
+    ended = threading.Event()
+
+    def call(future: futures.Future[int]) -> None:
+        others = [executor.submit(square, n) for n in range(3)]
+        called.append(future.result() + sum(each.result(SOON) for each in others))
+        executor.shutdown(wait=True)
+        ended.set()
+
+    future = executor.submit(square, 3)
+    future.add_done_callback(call)
+    if waits:
+        assert future.result(SOON) == 9
+    assert ended.wait(SOON)
+    assert called == [14]
+
+
 # --- what goes wrong in a call ---------------------------------------------------------------------
 
 
