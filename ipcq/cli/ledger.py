@@ -87,6 +87,8 @@ class Recorded:
         self._ordered, self._resuming = ordered, resuming
         self._chain = Chain(record.key)
         self._skip = record.written
+        self._compared = self._reach = max(record.ahead, default=record.written - 1) + 1
+        self._held: list[Task[bytes]] = []  # until all items up to the last one with a line were compared
         self._seen = 0
         self._ids: dict[int, TaskId] = {}  # by position, from the first item without a line on
         self._positions: dict[TaskId, int] = {}
@@ -97,17 +99,21 @@ class Recorded:
 
     def tasks(self, items: list[bytes]) -> list[Task[bytes]]:
         """The items as tasks, without those that have their line."""
-        return [task for item in items if (task := self._task(item)) is not None]
+        self._held += [task for item in items if (task := self._task(item)) is not None]
+        if self._seen < self._compared:
+            return []
+        tasks, self._held = self._held, []
+        return tasks
 
     def _task(self, item: bytes) -> Task[bytes] | None:
         position, task_id = self._seen, self._chain.next(item)
         self._seen += 1
+        if self._seen == self._compared and task_id != self.record.last:
+            raise UsageError(
+                f"the first {self._compared:,} items are not those of the interrupted run; give the same"
+                " items in the same order, or begin anew with another queue"
+            )
         if position < self._skip:
-            if self._seen == self._skip and task_id != self.record.last:
-                raise UsageError(
-                    f"the first {self._skip:,} items are not those of the interrupted run; give the same"
-                    " items in the same order, or begin anew with another queue"
-                )
             return None
         self._ids[position], self._positions[task_id] = task_id, position
         if position in self.record.ahead:
@@ -132,6 +138,8 @@ class Recorded:
             positions = [self._positions[task_id]]
         for position in positions:
             ahead.add(position)
+            if position >= self._reach:
+                self._reach, self.record.last = position + 1, self._ids[position]
             self.record.count(failed=position in self._failed)
             self._failed.discard(position)
         self._advance()
@@ -141,14 +149,13 @@ class Recorded:
         record = self.record
         while record.written in record.ahead and record.written in self._ids:
             record.ahead.remove(record.written)
-            record.last = self._ids.pop(record.written)
-            del self._positions[record.last]
+            del self._positions[self._ids.pop(record.written)]
             record.written += 1
 
     def check_all_came(self) -> None:
         """Raise `UsageError` if there were fewer items than have lines already."""
-        if self._seen < self._skip:
+        if self._seen < self._compared:
             raise UsageError(
-                f"there were {self._seen:,} items, and the interrupted run wrote {self._skip:,} lines; give"
-                " the same items in the same order"
+                f"there were {self._seen:,} items, and the interrupted run wrote the line of item"
+                f" {self._compared:,}; give the same items in the same order"
             )

@@ -37,8 +37,8 @@ class Record:
         function: what it calls.
         key: of chance; the ids of its items are made of it, so two runs never share any.
         written: how many items from the first one on have their line.
-        last: the id of the last of these.
         ahead: positions of items behind these that have their line, too.
+        last: the id of the last item that has its line; it tells all items up to that one.
         done: how many lines tell a value.
         failed: how many tell an error.
         place: of these lines; None if not in a file.

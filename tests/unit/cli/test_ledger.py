@@ -50,6 +50,22 @@ def test_over_all_runs_each_item_has_one_line(data: st.DataObject) -> None:
     assert (record.done, record.failed) == (len(items) - items.count(b"bad"), items.count(b"bad"))
 
 
+@pytest.mark.parametrize("other", [[b"a", b"x", b"c"], [b"x", b"b", b"c"], [b"a", b"b", b"x"]])
+def test_all_items_up_to_the_last_line_are_compared(other: list[bytes]) -> None:
+    """Where lines came in any order, other items and fewer are refused before one of them is to run."""
+    record = Record("m:f")
+    ledger, window = Recorded(record, ordered=False, resuming=False), Window(ordered=False)
+    for task in (tasks := ledger.tasks([b"a", b"b", b"c", b"d"])):
+        window.admit(task.id, task.args)
+    _settle(ledger, window, [tasks[2], tasks[1]])
+    ledger = Recorded(_again(record), ordered=False, resuming=True)
+    assert ledger.tasks(other[:2]) == []
+    with pytest.raises(UsageError, match="were 2 items, and the interrupted run wrote the line of item 3"):
+        ledger.check_all_came()
+    with pytest.raises(UsageError, match="the first 3 items are not those"):
+        ledger.tasks(other[2:])
+
+
 def test_an_item_is_known_by_all_before_it() -> None:
     """The same items in the same order have the same ids; another one changes those behind it, too."""
     first, same, other, key = Chain("k"), Chain("k"), Chain("k"), Chain("l")
@@ -71,7 +87,7 @@ def test_other_items_are_refused() -> None:
         Recorded(_again(ledger.record), ordered=True, resuming=True).tasks([b"x", b"b", b"c"])
     fewer = Recorded(_again(ledger.record), ordered=True, resuming=True)
     assert fewer.tasks([b"a"]) == []
-    with pytest.raises(UsageError, match="there were 1 items, and the interrupted run wrote 2 lines"):
+    with pytest.raises(UsageError, match="were 1 items, and the interrupted run wrote the line of item 2"):
         fewer.check_all_came()
     assert repr(fewer) == "<Recorded run [1 items seen, 2 written]>"
 
