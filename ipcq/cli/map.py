@@ -87,6 +87,7 @@ class _Job:
             initializer=prepare,
             initargs=(self._options.function, self._directory),
         )
+        _invite(self._options)  # before the bar, which stands in its line
         with closing(progress(self._tally, lambda: monitor.alive, quiet=self._options.quiet)) as bar:
             pump = self._pump(session, monitor, bar)
             self._inbox.start()
@@ -143,12 +144,17 @@ def _running(monitor: Monitor, interrupts: Interrupts) -> Iterator[None]:
         monitor.kill()
 
 
+def _invite(options: argparse.Namespace) -> None:
+    """Tell whoever sits at a terminal that the items are to be typed."""
+    typed = not (options.items or options.glob) and sys.stdin is not None and os.isatty(0)
+    if typed and not options.quiet:
+        print("ipcq: type one item a line; Ctrl-D ends", file=sys.stderr)
+
+
 def _source(options: argparse.Namespace) -> Iterator[list[bytes]]:
     """The items that the command names, or else those of standard input."""
     if options.items or options.glob:
         yield from from_arguments(options.items)
         yield from from_patterns(options.glob or ())
         return
-    if sys.stdin is not None and os.isatty(0) and not options.quiet:
-        print("ipcq: type one item a line; Ctrl-D ends", file=sys.stderr)
     yield from from_descriptor(0, b"\0" if options.null else b"\n")

@@ -79,6 +79,7 @@ class Bar:
         self._due = clock()
         self._line = Line(
             file=stream,
+            initial=tally.earlier,  # the rate is that of this run
             leave=False,
             ncols=_columns(stream),
             nrows=2,  # asked for, it would hide the bar where a terminal says it has no rows

@@ -71,6 +71,17 @@ def test_somebody_who_is_to_type_is_told(terminal: tuple[int, int]) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_to_be_typed_is_told_above_the_bar(terminal: tuple[int, int]) -> None:
+    """Where a person sees both, the bar begins in a line of its own."""
+    screen, keyboard = terminal
+    process = start("map", call("same"), "-n", "1", stdin=keyboard, stderr=keyboard)
+    assert _read(screen, r"0 items \[").startswith("ipcq: type one item a line; Ctrl-D ends\r\n")
+    os.write(screen, b"\4")
+    _read(screen, "there were no items")
+    end(process)
+
+
+@pytest.mark.slow
 def test_quiet_is_quiet(terminal: tuple[int, int]) -> None:
     """With -q there is neither bar nor summary on a terminal."""
     screen, keyboard = terminal

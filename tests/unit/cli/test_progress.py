@@ -59,6 +59,17 @@ def test_a_known_number_shows_share_and_time_left(bar: tuple[Bar, Tally, Termina
     shown.close()
 
 
+def test_what_an_earlier_run_did_is_no_rate() -> None:
+    """Items of an interrupted run are a part of the bar, not of the rate nor of the time left."""
+    terminal = Terminal()
+    shown = Bar(Tally(done=4, failed=1, earlier=5), lambda: 4, terminal)
+    shown.show(20)
+    assert terminal.last().startswith(" 25% |")
+    assert "| 5/20 [" in terminal.last()
+    assert " < ?, " in terminal.last()
+    shown.close()
+
+
 def test_it_is_drawn_at_most_ten_times_a_second(bar: tuple[Bar, Tally, Terminal, Clock]) -> None:
     """Looking more often costs nothing."""
     shown, tally, terminal, clock = bar
