@@ -8,9 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 
-from ..errors import IpcqError
+from ..errors import IpcqError, MonitorFailed
 from ..monitor import Monitor
 from .bell import Bell
 from .call import Call, prepare
@@ -130,9 +130,15 @@ class _Job:
 def _running(monitor: Monitor, interrupts: Interrupts) -> Iterator[None]:
     """Workers for the time of the block; what they run after it is taken from them soon.
 
-    A second signal kills them at once, even if they catch what is to end them.
+    At a second signal they give it back at once, which costs it no death; who does not is killed soon.
     """
-    interrupts.call(lambda: monitor.kill() if interrupts.count > 1 else None)
+
+    def hurry() -> None:
+        if interrupts.count > 1:
+            with suppress(MonitorFailed):  # told by the main thread
+                monitor.stop(0)
+
+    interrupts.call(hurry)
     try:
         monitor.start()
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,16 @@ def eventually(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.01)
+
+
+def keep_pressing(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C again and again until the command has ended, as an impatient person does."""
+
+    def has_ended() -> bool:
+        press(process, signal.SIGINT)
+        return process.poll() is not None
+
+    eventually(has_ended)
 
 
 def complaint(ended: Ended) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from ipcq import MemoryStorage
 
-from .command import call, end, eventually, press, run, start
+from .command import call, end, eventually, keep_pressing, press, run, start
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_second_ctrl_c_ends_even_what_does_not_want_to(knocking: str) -> None:
     process = start("map", call("refuse_to_end"), "-n", "1", knocking)
     _read(knocking)
     workers = psutil.Process(process.pid).children(recursive=True)
-    _keep_pressing(process)
+    keep_pressing(process)
     ended = end(process)
     assert (ended.status, ended.out) == (130, "")
     eventually(lambda: not any(worker.is_running() for worker in workers))
@@ -119,19 +119,9 @@ def test_a_reader_that_does_not_read_holds_nothing_up() -> None:
     process = start("map", call("grow"), "-n", "1", *["100000"] * 4)
     assert process.stdout is not None
     eventually(lambda: _is_full(process.stdout))
-    _keep_pressing(process)
+    keep_pressing(process)
     assert end(process).err.startswith("ipcq: interrupted: ")
     assert process.returncode == 130
-
-
-def _keep_pressing(process: subprocess.Popen[str]) -> None:
-    """Ctrl-C again and again until the command has ended, as an impatient person does."""
-
-    def has_ended() -> bool:
-        press(process, signal.SIGINT)
-        return process.poll() is not None
-
-    eventually(has_ended)
 
 
 def _is_full(pipe: Any) -> bool:

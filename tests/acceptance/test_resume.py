@@ -16,7 +16,7 @@ import pytest
 from ipcq import MemoryStorage, connect
 from ipcq.cli.record import Record, Shelf
 
-from .command import call, complaint, end, eventually, press, run, run_all, start
+from .command import call, complaint, end, eventually, keep_pressing, press, run, run_all, start
 
 if TYPE_CHECKING:
     from ..conftest import MakeQueue
@@ -107,6 +107,19 @@ def test_it_goes_on_where_it_stopped(work: Work, number: int) -> None:
     assert (ended.status, work.items) == (1, items)
     assert work.ran == ["a", "b", "bad", "c"]
     assert ended.err.startswith("ipcq: 4 done, 1 failed, 2 of them by earlier runs, ")
+
+
+@pytest.mark.slow
+def test_impatience_costs_the_item_nothing(work: Work) -> None:
+    """However often Ctrl-C is pressed, and in however many runs, the item that ran is not given up."""
+    for _ in range(4):  # one more than the deaths that it may have
+        process = work.start(work.gate, "--resume")
+        with open(work.gate, "w", encoding="utf-8"):  # its function reads
+            keep_pressing(process)
+            assert end(process).status == 130
+    resumed = work.start(work.gate, "--resume")
+    _opened(work)
+    assert (end(resumed).status, work.items) == (0, [work.gate])
 
 
 @pytest.mark.slow
