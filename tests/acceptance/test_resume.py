@@ -112,11 +112,12 @@ def test_it_goes_on_where_it_stopped(work: Work, number: int) -> None:
 @pytest.mark.slow
 def test_impatience_costs_the_item_nothing(work: Work) -> None:
     """However often Ctrl-C is pressed, and in however many runs, the item that ran is not given up."""
-    for _ in range(4):  # one more than the deaths that it may have
+    for _ in range(3):  # one more than the deaths that it may have
         process = work.start(work.gate, "--resume")
         with open(work.gate, "w", encoding="utf-8"):  # its function reads
             keep_pressing(process)
             assert end(process).status == 130
+    assert _done(work.url) == 0
     resumed = work.start(work.gate, "--resume")
     _opened(work)
     assert (end(resumed).status, work.items) == (0, [work.gate])
