@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
+from threading import current_thread, main_thread
 from typing import Any
 
 from ..errors import MonitorFailed, TaskFailed
@@ -19,10 +20,16 @@ class ExecutorFailed(MonitorFailed, BrokenProcessPool):
 
 
 def value_of(result: TaskResult[Any]) -> Any:
-    """What a call returned, or `Raised`."""
+    """What a call returned, or `Raised`.
+
+    Raises:
+        KeyboardInterrupt: of the user.
+    """
     try:
         return decode(result.value or b"")
     except BaseException as error:  # SystemExit, too: of an object's own methods
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise
         told = NotPicklable(f"the result cannot be unpickled here: {type(error).__name__}: {error}")
         told.__cause__ = error
         return Raised(told)

@@ -168,7 +168,8 @@ def test_killed_at_any_instruction(make_queue: MakeQueue, seconds: float) -> Non
     chance = random.Random(2)
     kills = inside = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or not inside:  # how often one is inside, chance decides
+        assert kills < 2000
         with child(partial(_work, storage, kills)) as process:
             process.hear()
             time.sleep(chance.uniform(0, 0.004))
@@ -177,7 +178,6 @@ def test_killed_at_any_instruction(make_queue: MakeQueue, seconds: float) -> Non
         inside += words[OP] != 0
         check_whole(storage)
     print(f"\n{kills} kills, {inside} of them inside a section, {words[REBUILDS]} rebuilds")
-    assert inside
     _drain(storage)
     check_empty(storage)
 

@@ -103,7 +103,8 @@ def test_killed_owners_break_nothing(private_directory: Path, kind: str, seconds
     kills = 0
     until = time.monotonic() + seconds
     with _fighters(ring, 4) as fighters:
-        while time.monotonic() < until:
+        while time.monotonic() < until or not ring.words[REBUILT]:  # how often one is inside, chance decides
+            assert kills < 2000
             time.sleep(chance.uniform(0, 0.01))
             pid = chance.choice(list(fighters))
             os.kill(pid, signal.SIGKILL)
@@ -118,5 +119,5 @@ def test_killed_owners_break_nothing(private_directory: Path, kind: str, seconds
     print(f"\n{kind}: {kills} kills, {w[COUNTER]} sections, {w[REBUILT]} of them cut off")
     assert not w[BROKEN]
     assert w[COUNTER] == w[SHADOW] > 0
-    assert 0 < w[REBUILT] <= kills + 4
+    assert w[REBUILT] <= kills + 4
     last._lock.release()

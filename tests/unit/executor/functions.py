@@ -148,6 +148,23 @@ def explosive() -> Explosive:
     return Explosive()
 
 
+class Interrupted:
+    """As if the user pressed Ctrl-C while it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return interrupt, ()
+
+
+def interrupt() -> None:
+    """Raise KeyboardInterrupt."""
+    raise KeyboardInterrupt
+
+
+def interrupting(_: object = None) -> Interrupted:
+    """Return what is interrupted while it is unpickled."""
+    return Interrupted()
+
+
 def about(array: Any) -> tuple[bool, bool, float]:
     """Whether an array can be written to, whether its memory is its own, and its sum."""
     return array.flags.writeable, array.flags.owndata, float(array.sum())

@@ -27,6 +27,7 @@ from .functions import (
     explosive,
     fail,
     fail_to_set_up,
+    interrupting,
     keep,
     leave,
     pid,
@@ -173,6 +174,14 @@ def test_system_exit_ends_the_call_only(make: Callable[..., Executor]) -> None:
     with pytest.raises(SystemExit):
         executor.submit(end, 3).result(SOON)
     assert executor.submit(pid).result(SOON) == before
+
+
+def test_ctrl_c_while_a_result_is_unpickled_is_no_result(make: Callable[..., Executor]) -> None:
+    """It reaches who waits, as at every other moment; the executor goes on."""
+    executor = make()
+    with pytest.raises(KeyboardInterrupt):
+        next(executor.map(interrupting, [1]))
+    assert executor.submit(square, 2).result(SOON) == 4
 
 
 @pytest.mark.parametrize(
