@@ -40,6 +40,9 @@ SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings",
 # The same inside the backend of stores: what follows from records alone.
 STORE_PURE = {"contract", "keys", "plain", "record", "moves", "order", "sums", "members", "index", "settings"}
 
+# The same inside the pipe: what travels.
+PIPE_PURE = {"frames"}
+
 # What a pure module may use: nothing that asks the operating system, and no clock.
 CALCULATING = {
     "__future__",
@@ -179,6 +182,16 @@ def test_inside_the_backend_of_stores_decisions_are_pure() -> None:
         name = inside[module]
         near = {t.rpartition(".")[2] for t in _own(name) if t.startswith("ipcq.backends.store.")}
         wrong[module] = near - STORE_PURE | IMPORTS[name] - set(SOURCES) - may_use
+    assert not any(wrong.values()), wrong
+
+
+def test_inside_the_pipe_messages_are_pure() -> None:
+    """What travels knows no socket, no clock and no operating system."""
+    wrong = {}
+    for module in PIPE_PURE:
+        name = f"ipcq.backends.pipe.{module}"
+        near = {t.rpartition(".")[2] for t in _own(name) if t.startswith("ipcq.backends.pipe.")}
+        wrong[name] = near - PIPE_PURE | IMPORTS[name] - set(SOURCES) - CALCULATING - {"msgpack"}
     assert not any(wrong.values()), wrong
 
 

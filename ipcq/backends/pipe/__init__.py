@@ -1,0 +1,1 @@
+"""Any backend behind ZeroMQ sockets."""
