@@ -104,7 +104,13 @@ class CodecError(TaskSinkError):
 
 
 class QueueFull(TaskSinkError, queue.Full):
-    """No room in the queue within the time allowed."""
+    """No room in the queue within the time allowed.
+
+    Attributes:
+        waiting_helps: False where what fills the queue is the caller's own results, not yet fetched.
+    """
+
+    waiting_helps = True
 
 
 class QueueClosed(TaskSinkError):

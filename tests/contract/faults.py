@@ -20,6 +20,7 @@ from ipcq import (
     WorkerExit,
     WorkerLease,
 )
+from ipcq.backends.liveness import Identity
 
 
 def _open(kind: type[Faulty], name: str, directory: str) -> Faulty:
@@ -37,8 +38,10 @@ class Faulty(MemoryStorage):
 class BelievesLateWorkers(Faulty):
     """A completion that comes too late is answered as if it counted."""
 
-    def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> Any:
-        lease: Any = super().register_worker(worker_id, layers=layers)
+    def register_worker(
+        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
+    ) -> Any:
+        lease: Any = super().register_worker(worker_id, layers=layers, identity=identity)
         finish = lease.finish
 
         def believing(task: Task[Any], value: Any) -> None:

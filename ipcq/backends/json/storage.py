@@ -94,6 +94,11 @@ class JsonStorage(StoreBackend):
             codec=self._own or settings.codec,
         )
 
+    def reopened(self, codec: Codec) -> JsonStorage:
+        """Another handle on the same queue, which reads and writes payloads by ``codec``."""
+        self._use()
+        return _reopen(self.path, str(self._queue), self._store.fsync, codec)
+
     def close(self) -> None:
         """Detach; give back what this process has. With ``interval``, what waits is brought to the disk."""
         super().close()

@@ -14,6 +14,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task
 from ..awaiting import AwaitedTasks
+from ..liveness import Identity
 from ..parts import microseconds
 from .connection import Connection
 from .exchange import Held
@@ -51,12 +52,14 @@ _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it 
 class MemoryLease:
     """A registered worker. Fulfils `WorkerLease`."""
 
-    def __init__(self, reader: Reader, worker_id: str, layers: Iterable[str]) -> None:
+    def __init__(
+        self, reader: Reader, worker_id: str, layers: Iterable[str], identity: Identity | None = None
+    ) -> None:
         self.reader = reader
         self.connection: Connection = reader.connection
         self.codecs: Codecs = reader.codecs
         self.worker_id = worker_id
-        self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers)
+        self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers, identity)
         self.holder = Holder(reader.queue, reader.codecs, worker_id)
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE

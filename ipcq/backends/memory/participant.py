@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from ...backend import WorkerExit
 from ...errors import QueueClosed, StorageError, WorkerExists
 from ...task import TaskId
-from ..liveness import own_identity, resident_bytes
+from ..liveness import Identity, own_identity, resident_bytes
 from ..lockfile import PARTICIPANT
 from ..parts import microseconds
 from .connection import Connection
@@ -56,8 +56,18 @@ class Participant:
         generation: the row's, while it is ours.
     """
 
-    def __init__(self, connection: Connection, role: int, name: str = "", layers: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        role: int,
+        name: str = "",
+        layers: Iterable[str] = (),
+        identity: Identity | None = None,
+    ) -> None:
         """
+        Args:
+            identity: whose life this row's is; None for this process's.
+
         Raises:
             WorkerExists: a live worker has this name.
             StorageError: all rows are taken.
@@ -68,23 +78,26 @@ class Participant:
         self._mutex = threading.Lock()
         self._sleepers = 0
         self.generation = -1
+        self._holds_byte = True
         self._spins = can_spin()
         if role == ROLE_WORKER:
             _check_name(connection, name)
         self.index = _claim(connection)
         self.row = connection.core.row(self.index)
         try:
-            self._describe(role, name, LAYERS_END.join(layers))
+            self._describe(identity or own_identity(), role, name, LAYERS_END.join(layers))
             connection.call(self._enter, role, name)
             self.generation = self.words[self.row + P_GEN]
+            if identity is not None:  # the byte would say that it lives for as long as we do
+                self._holds_byte = False
+                connection.lock.drop(PARTICIPANT + self.index)
         except BaseException:
             self.close()
             raise
 
-    def _describe(self, role: int, name: str, layers: str) -> None:
+    def _describe(self, identity: Identity, role: int, name: str, layers: str) -> None:
         """Write who we are: the row is not in use, and its byte is ours."""
         w, row = self.words, self.row
-        identity = own_identity()
         now = microseconds()
         w[row + P_PID], w[row + P_PIDNS] = identity.pid, identity.pidns
         w[row + P_START], w[row + P_BOOT] = identity.start, identity.boot
@@ -172,7 +185,8 @@ class Participant:
         except QueueClosed:
             pass  # it went with the queue, or is another process's: this one was forked from it
         finally:
-            connection.lock.drop(PARTICIPANT + self.index)
+            if self._holds_byte:
+                connection.lock.drop(PARTICIPANT + self.index)
 
     def _leave(self) -> None:
         self.connection.core.clear_out()

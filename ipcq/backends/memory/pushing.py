@@ -220,11 +220,13 @@ class Room:
             self._seen = connection.call(connection.accept.wait_for_space, self._me().index)
             return
         if connection.call(connection.collect.waits_for_itself, self._me().index):
-            raise QueueFull(
+            full = QueueFull(
                 f"queue {self._pusher.queue!r} is full of results that this process has not fetched, or of"
                 f" its KILLED tasks ({self._used()}); fetch while pushing, vacuum(), raise capacity=, or push"
                 " with keep_result=False"
             )
+            full.waiting_helps = False
+            raise full
         left = TICK
         if self._terms.until is not None:
             left = self._terms.until - time.monotonic()

@@ -22,6 +22,7 @@ from ...status import Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
+from ..liveness import Identity
 from ..parts import DEFAULTS, Terms, bulk_parts, microseconds, moment_of, read_parts
 from ..streams import push_stream
 from ..unknown_codec import codec_or_unknown
@@ -141,6 +142,11 @@ class MemoryStorage:
         made = MemoryStorage.__new__(MemoryStorage)
         made._open(Queue(queue), self._own, Wishes(**self.config), True, self._base)
         return made
+
+    def reopened(self, codec: Codec) -> MemoryStorage:
+        """Another handle on the same queue, which reads and writes payloads by ``codec``."""
+        self._attached()
+        return _reopen(str(self._queue), codec, self._base)
 
     # --- this process's hold on it --------------------------------------------------------------
 
@@ -305,12 +311,18 @@ class MemoryStorage:
 
     # --- Backend --------------------------------------------------------------------------------
 
-    def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> MemoryLease:
-        """Enter a worker; `WorkerExists` while another with this id provably lives."""
+    def register_worker(
+        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
+    ) -> MemoryLease:
+        """Enter a worker; `WorkerExists` while another with this id provably lives.
+
+        Args:
+            identity: the process by which this worker is judged; None for this one.
+        """
         self._attached()  # first: a forked child gets a mutex of its own
         with self._mutex:  # `close` has it while it gives everything back
             self._attached()
-            lease = MemoryLease(self._reader, worker_id, layers)
+            lease = MemoryLease(self._reader, worker_id, layers, identity)
             self._leases.add(lease)
         return lease
 

@@ -13,6 +13,7 @@ from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task, TaskId
+from ..liveness import Identity
 from ..parts import microseconds
 from .contract import Write
 from .desk import Desk, Held, sums_of
@@ -45,7 +46,14 @@ class StoreLease:
         stream: the last one that was made of it.
     """
 
-    def __init__(self, desk: Desk, recovery: Recovery, worker_id: str, layers: Iterable[str]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        recovery: Recovery,
+        worker_id: str,
+        layers: Iterable[str],
+        identity: Identity | None = None,
+    ) -> None:
         if not 0 < len(worker_id.encode()) <= _LONGEST_ID or "\0" in worker_id:
             raise ValueError(f"a worker's id is 1 to {_LONGEST_ID} bytes of text, not {worker_id!r}")
         self.desk = desk
@@ -54,8 +62,9 @@ class StoreLease:
         self.closed = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
-        self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds())
+        self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
+        self._opener = os.getpid()
         self._beat_every = min(_BEAT, desk.settings.dead_after / 4)
         self._beat = time.monotonic()
         self.owner = Owner(worker_id, self._worker.number, self._worker.identity.pid)
@@ -113,7 +122,7 @@ class StoreLease:
     @property
     def is_ours(self) -> bool:
         """Whether it is not closed, and this process's: not of the one that this was forked from."""
-        return not self.closed and self.owner.pid == os.getpid()
+        return not self.closed and self._opener == os.getpid()
 
     def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""

@@ -6,15 +6,19 @@ import socket
 from dataclasses import replace
 from functools import cache
 
-from ..liveness import identity_is_gone, own_identity, resident_bytes
+from ..liveness import Identity, identity_is_gone, own_identity, resident_bytes
 from .members import WorkerRecord
 
 __all__ = ["beaten", "is_dead", "is_here", "own_worker"]
 
 
-def own_worker(worker_id: str, number: int, layers: tuple[str, ...], now: int) -> WorkerRecord:
-    """A worker in this process."""
-    return WorkerRecord(worker_id, number, _host(), own_identity(), now, now, layers, resident_bytes())
+def own_worker(
+    worker_id: str, number: int, layers: tuple[str, ...], now: int, identity: Identity | None = None
+) -> WorkerRecord:
+    """A worker in this process, or in the one on this host that has ``identity``."""
+    return WorkerRecord(
+        worker_id, number, _host(), identity or own_identity(), now, now, layers, resident_bytes()
+    )
 
 
 def beaten(worker: WorkerRecord, now: int) -> WorkerRecord:

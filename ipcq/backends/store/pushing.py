@@ -160,11 +160,13 @@ class _Room:
     def _wait(self, seen: int, error: QueueFull | None) -> None:
         desk = self._desk
         if error is None and self._waits_for_itself():
-            raise QueueFull(
+            full = QueueFull(
                 f"queue {desk.queue!r} is full of results that this process has not fetched, or of its KILLED"
                 f" tasks ({self._used()}); fetch while pushing, vacuum(), raise capacity=, or push with"
                 " keep_result=False"
             )
+            full.waiting_helps = False
+            raise full
         left = TICK if self._terms.until is None else self._terms.until - time.monotonic()
         if left <= 0:
             raise error or self._full()

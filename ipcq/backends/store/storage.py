@@ -15,6 +15,7 @@ from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
+from ..liveness import Identity
 from ..parts import microseconds, moment_of
 from .contract import TaskStore
 from .handle import reopen
@@ -67,6 +68,11 @@ class StoreBackend(Sinking, Seeing):
     def __reduce__(self) -> tuple[Any, ...]:
         return reopen, (type(self), self._store, str(self._queue), self._own)
 
+    def reopened(self, codec: Codec) -> StoreBackend:
+        """Another handle on the same queue, which reads and writes payloads by ``codec``."""
+        self._use()
+        return reopen(type(self), self._store, str(self._queue), codec)
+
     # --- ConfigExt --------------------------------------------------------------------------------
 
     @property
@@ -85,12 +91,18 @@ class StoreBackend(Sinking, Seeing):
 
     # --- Backend ----------------------------------------------------------------------------------
 
-    def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> StoreLease:
-        """Enter a worker; `WorkerExists` while another with this id provably lives."""
+    def register_worker(
+        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
+    ) -> StoreLease:
+        """Enter a worker; `WorkerExists` while another with this id provably lives.
+
+        Args:
+            identity: the process by which this worker is judged; None for this one.
+        """
         self._use()  # first: a forked child gets a mutex of its own
         with self._mutex:  # `close` has it while it gives everything back
             tools = self._use()
-            lease = StoreLease(tools.desk, tools.recovery, worker_id, layers)
+            lease = StoreLease(tools.desk, tools.recovery, worker_id, layers, identity)
             self._leases.add(lease)
         return lease
 
