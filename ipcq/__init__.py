@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .backends.custom import CustomBackend
     from .backends.json import JsonStorage
     from .backends.memory import MemoryStorage
+    from .backends.pipe import Pipe
     from .backends.shared import SharedConnection
     from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
@@ -138,6 +139,7 @@ __all__ = [
     "WorkerExit",
     "MemoryStorage",
     "JsonStorage",
+    "Pipe",
     "SharedConnection",
     "connect",
     "CustomBackend",
@@ -228,6 +230,7 @@ _LAZY = {
     "SharedConnection": ".backends.shared",
     "CustomBackend": ".backends.custom",
     "JsonStorage": ".backends.json",
+    "Pipe": ".backends.pipe",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",
     "Write": ".backends.store",

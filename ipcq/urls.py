@@ -10,6 +10,7 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from .backends.json import JsonStorage
     from .backends.memory import MemoryStorage
+    from .backends.pipe import Pipe
 
 __all__ = ["VARIABLE", "connect"]
 
@@ -22,26 +23,32 @@ class _Kind(NamedTuple):
     Attributes:
         form: how such a URL looks.
         what: how people call what is behind the slashes.
+        lead: what stands in front of that when it is opened.
     """
 
     module: str
     name: str
     form: str
     what: str
+    lead: str = ""
 
 
 _KINDS = {
     "memory": _Kind(".backends.memory", "MemoryStorage", "memory://NAME", "the name of a queue"),
     "json": _Kind(".backends.json", "JsonStorage", "json:///PATH/FILE.jsonl", "the path of a file"),
+    "pipe+ipc": _Kind(".backends.pipe", "Pipe", "pipe+ipc:///PATH", "the path of a socket", "ipc://"),
+    "pipe+tcp": _Kind(
+        ".backends.pipe", "Pipe", "pipe+tcp://127.0.0.1:PORT", "the address of a server", "tcp://"
+    ),
 }
-_COMING = frozenset({"pipe+ipc", "pipe+tcp"})
 
 
-def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStorage:
-    """Open the backend that a URL names, and make its queue where there is none.
+def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStorage | Pipe:
+    """Open the backend that a URL names, and make its queue where there is none (not behind a pipe).
 
     ``memory://NAME`` is `MemoryStorage`, ``json:///PATH/FILE.jsonl`` is `JsonStorage`; with two slashes the
-    path is relative to the current directory. Special characters are written as ``%`` and two digits.
+    path is relative to the current directory. ``pipe+ipc:///PATH`` and ``pipe+tcp://127.0.0.1:PORT`` are
+    `Pipe`, the queue that a server has there. Special characters are written as ``%`` and two digits.
 
     Args:
         url: None for what the environment variable ``IPCQ_URL`` says.
@@ -58,7 +65,7 @@ def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStora
     if not found:
         raise ValueError(f"which queue? Pass a URL or set {VARIABLE}; {_known()}")
     kind, place = _read(found)
-    made: MemoryStorage | JsonStorage = getattr(import_module(kind.module, __package__), kind.name)(
+    made: MemoryStorage | JsonStorage | Pipe = getattr(import_module(kind.module, __package__), kind.name)(
         place, **options
     )
     return made
@@ -67,8 +74,6 @@ def connect(url: str | None = None, **options: Any) -> MemoryStorage | JsonStora
 def _read(url: str) -> tuple[_Kind, str]:
     """The kind of backend and what it is opened with."""
     scheme, slashes, rest = url.partition("://")
-    if slashes and scheme in _COMING:
-        raise ValueError(f"{url!r}: queues behind a socket are not part of this version; {_known()}")
     if not slashes or scheme not in _KINDS:
         raise ValueError(f"{url!r} is no URL of a queue; {_known()}")
     kind = _KINDS[scheme]
@@ -76,7 +81,7 @@ def _read(url: str) -> tuple[_Kind, str]:
         raise ValueError(f"{url!r}: settings are no part of a URL, and ? and # are written as %3F and %23")
     if not rest:
         raise ValueError(f"{url!r} lacks {kind.what}: write {kind.form}")
-    return kind, unquote(rest)
+    return kind, kind.lead + unquote(rest)
 
 
 def _known() -> str:

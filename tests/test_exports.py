@@ -17,7 +17,7 @@ PUBLIC = """
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
     RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit
-    MemoryStorage JsonStorage SharedConnection connect CustomBackend TaskStore Record Write
+    MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
     Worker WorkerContext Router Layer CallNext

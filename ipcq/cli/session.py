@@ -79,6 +79,8 @@ def named(url: str, function: str, *, resume: bool, ordered: bool) -> Iterator[S
 
 
 def _open(url: str) -> _NamedQueue:
+    if url.startswith("pipe+"):
+        raise UsageError(f"--queue: {url}: not behind a socket, but in memory://NAME or json:///PATH")
     try:
         try:
             queue = connect(url, create=False)

@@ -12,8 +12,9 @@ from ..backend import Backend
 from ..backends.custom import CustomStore
 from ..backends.json import JsonStorage, JsonStore
 from ..backends.memory import MemoryStorage
+from ..backends.pipe import Pipe, Server
 
-__all__ = ["COLUMNS", "Factory", "custom", "json", "memory"]
+__all__ = ["COLUMNS", "Factory", "custom", "json", "memory", "pipe", "pipe_over_tcp"]
 
 Factory = Callable[[], Backend]
 Column = Callable[[Path], Factory]
@@ -77,8 +78,47 @@ def custom(directory: Path) -> Factory:
     return make
 
 
+class OwnServer(Pipe):
+    """Closes the server, too, and the backend behind it: both are in this process, for one check only."""
+
+    _server: Server
+    _behind: Backend
+
+    @classmethod
+    def over(cls, behind: Backend, endpoint: str) -> OwnServer:
+        """Serve a backend, and connect to it."""
+        server = Pipe.serve(behind, endpoint).__enter__()
+        try:
+            made = cls(server.endpoint)
+        except BaseException:
+            server.close()
+            behind.close()
+            raise
+        made._server, made._behind = server, behind
+        return made
+
+    def close(self) -> None:
+        """Disconnect, and end the server."""
+        super().close()
+        self._server.close()
+        self._behind.close()
+
+
+def pipe(directory: Path) -> Factory:
+    """Queues in shared memory behind a socket of a path."""
+    make_behind, numbers = memory(directory), count()
+    return lambda: OwnServer.over(make_behind(), f"ipc://{directory}/pipe-{next(numbers)}")
+
+
+def pipe_over_tcp(directory: Path) -> Factory:
+    """Queues in shared memory behind a socket of the network."""
+    make_behind = memory(directory)
+    return lambda: OwnServer.over(make_behind(), "tcp://127.0.0.1:*")
+
+
 COLUMNS: Mapping[str, Column] = {
     "Memory": memory,
     "Json": json,
     "Custom": custom,
+    "Pipe": pipe,
 }

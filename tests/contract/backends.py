@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ipcq.testing import Check
-from ipcq.testing.columns import COLUMNS
+from ipcq.testing.columns import COLUMNS, pipe_over_tcp
 
-__all__ = ["COLUMNS", "COMING", "awaits"]
+__all__ = ["BOUND", "COLUMNS", "COMING", "awaits"]
+
+# Beside the columns of the table, what is to do the same by another way.
+BOUND = {**COLUMNS, "Pipe over tcp": pipe_over_tcp}
 
 # Neither there nor refused yet.
 COMING: Mapping[str, frozenset[str]] = {}

@@ -8,7 +8,7 @@ import pytest
 
 from ipcq.testing import Check, cases, check_backend
 
-from .backends import COLUMNS, awaits
+from .backends import BOUND, awaits
 
 pytestmark = pytest.mark.one_fork_server  # its processes are handed the queues that they open
 
@@ -21,10 +21,10 @@ def _first_of_each(backend: str) -> list[Check]:
     return list(found.values())
 
 
-@pytest.mark.parametrize("backend", COLUMNS)
+@pytest.mark.parametrize("backend", BOUND)
 def test_one_check_of_each_capability(backend: str, private_directory: Path) -> None:
     """A backend passes the first check of each capability; all of them take too long for each run."""
-    check_backend(COLUMNS[backend](private_directory), only=_first_of_each(backend)).raise_for_failures()
+    check_backend(BOUND[backend](private_directory), only=_first_of_each(backend)).raise_for_failures()
 
 
 @pytest.mark.slow
@@ -32,11 +32,11 @@ def test_one_check_of_each_capability(backend: str, private_directory: Path) -> 
     ("backend", "check"),
     [
         pytest.param(backend, check, id=f"{backend}-{check}")
-        for backend in COLUMNS
+        for backend in BOUND
         for check in cases()
         if not awaits(backend, check)
     ],
 )
 def test_contract(backend: str, check: Check, private_directory: Path) -> None:
     """A backend does what the check says, or refuses a capability that it does not name."""
-    check_backend(COLUMNS[backend](private_directory), only=[check]).raise_for_failures()
+    check_backend(BOUND[backend](private_directory), only=[check]).raise_for_failures()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ipcq
-from ipcq import ConfigMismatch, JsonStorage, MemoryStorage, QueueNotFound, connect
+from ipcq import ConfigMismatch, JsonStorage, MemoryStorage, Pipe, QueueNotFound, connect
 
 
 def test_memory() -> None:
@@ -29,6 +29,7 @@ def test_options_are_those_of_the_class() -> None:
     with pytest.raises(QueueNotFound):
         connect("memory://nowhere", create=False)
     with connect("memory://urls", capacity=16) as queue:
+        assert isinstance(queue, MemoryStorage)
         with pytest.raises(ConfigMismatch):
             connect("memory://urls", capacity=17)
         queue.destroy()
@@ -40,6 +41,7 @@ def test_the_environment_names_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a URL, ``IPCQ_URL`` is opened; without either, the error names both."""
     monkeypatch.setenv("IPCQ_URL", "memory://by-variable")
     with connect() as queue:
+        assert isinstance(queue, MemoryStorage)
         assert queue.queue == "by-variable"
         queue.destroy()
     monkeypatch.setenv("IPCQ_URL", "")
@@ -66,8 +68,9 @@ def test_a_path_is_no_url(tmp_path: Path) -> None:
         ("memory://a/b", "'a/b' is not a queue name"),
         ("memory://a?capacity=5", "settings are no part of a URL"),
         ("json:///a#b", "settings are no part of a URL"),
-        ("pipe+tcp://host:1", "not part of this version"),
-        ("pipe+ipc:///path", "not part of this version"),
+        ("pipe+tcp://", "lacks the address of a server: write pipe"),
+        ("pipe+tcp://127.0.0.1", "write tcp://127.0.0.1:PORT"),
+        ("pipe+ipc://path", "the path of a socket is absolute"),
     ],
 )
 def test_what_is_no_url_is_refused(url: str, told: str) -> None:
@@ -95,3 +98,12 @@ def test_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(queue, JsonStorage)
         assert len(queue.list_tasks().items) == 1
     assert "a b.jsonl" in os.listdir(tmp_path)
+
+
+def test_a_queue_behind_a_socket(private_directory: Path) -> None:
+    """``pipe+ipc:///PATH`` is the queue that a server has there."""
+    with MemoryStorage("urls") as behind, Pipe.serve(behind, f"ipc://{private_directory}/a b"):
+        with connect(f"pipe+ipc://{private_directory}/a%20b") as queue:
+            assert isinstance(queue, Pipe)
+            assert queue.queue == "urls"
+        behind.destroy(force=True)

@@ -1,0 +1,239 @@
+"""A client's sockets: each has one request at a time, which is sent again until it is answered."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import count
+from secrets import token_bytes
+from typing import Any, NamedTuple
+
+import zmq
+
+from ...errors import PushError, QueueClosed, StorageError
+from .failures import unpack_failure
+from .frames import FrameError, Outcome, Reply, Request, Verb, read_reply, write_request
+
+__all__ = ["PATIENCE", "Channel", "Channels", "Response"]
+
+PATIENCE = 30.0
+"""Seconds that a request is sent again and again while no server answers."""
+
+_SLICE = 0.05  # seconds between two looks at whether a wait is over
+_RESEND = (
+    1.0  # seconds without an answer after which a request is sent again, beside the time that it may wait
+)
+_RECONNECT = (20, 500)  # milliseconds: the first and the longest pause before another try to connect
+
+
+class Response(NamedTuple):
+    """What the server answered.
+
+    Attributes:
+        resent: whether the request was sent more than once: a server that is gone may have done it.
+    """
+
+    body: Any
+    blobs: Sequence[bytes]
+    resent: bool
+
+
+class _Sent(NamedTuple):
+    """A request that is not answered yet."""
+
+    number: int
+    frames: list[bytes]
+    first: float
+    wait: float
+
+
+class Channel:
+    """One socket, used by one thread at a time."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, name: bytes) -> None:
+        self._endpoint = endpoint
+        self._numbers = count()
+        self._sent: _Sent | None = None
+        self._last = 0.0
+        self._resent = False
+        self.mutex = threading.Lock()
+        self.closed = False
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.setsockopt(zmq.ROUTING_ID, name)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT[0])
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT[1])
+        self._socket.connect(endpoint)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "asking" if self._sent else "idle"
+        return f"<Channel to {self._endpoint!r} [{state}]>"
+
+    @property
+    def asking(self) -> bool:
+        """Whether a request is not answered yet."""
+        return self._sent is not None
+
+    def begin(self, verb: Verb, body: list[Any], blobs: Sequence[bytes] = (), wait: float = 0.0) -> None:
+        """Send a request.
+
+        Args:
+            wait: seconds that the server may take before it answers.
+        """
+        number = next(self._numbers)
+        try:
+            frames = write_request(Request(number, verb, body, blobs))
+        except FrameError as error:
+            raise PushError(f"too much for one message to {self._endpoint!r}: {error}") from error
+        self._sent, self._resent = _Sent(number, frames, time.monotonic(), wait), False
+        self._send(frames)
+
+    def _send(self, frames: list[bytes]) -> None:
+        self._last = time.monotonic()
+        with self.mutex:
+            self._check_open()
+            try:
+                self._socket.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.Again:
+                pass  # no server for so long that all that was sent again waits; it is sent later
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise QueueClosed(f"the pipe to {self._endpoint!r} was closed; open it again")
+
+    def answer(self, is_over: Callable[[], bool], patience: float = PATIENCE) -> Response | None:
+        """What the server answered; None where ``is_over`` before that: the answer can be asked for later.
+
+        Raises:
+            QueueClosed: the channel was closed meanwhile.
+            StorageError: no server answered.
+            IpcqError, ValueError, TypeError: what the backend behind the server raised.
+        """
+        while True:
+            reply = self._look()
+            if reply is not None:
+                response = Response(reply.body, reply.blobs, self._resent)
+                if reply.outcome is Outcome.FAILED:
+                    failure = unpack_failure(reply.body)
+                    failure.__dict__["_resent"] = self._resent
+                    raise failure
+                return response
+            if is_over():
+                return None
+            self._send_again(patience)
+
+    def _look(self) -> Reply | None:
+        """The reply, if it comes within a moment."""
+        with self.mutex:  # `close` waits for it
+            self._check_open()
+            sent = self._sent
+            if sent is None or not self._socket.poll(round(_SLICE * 1000)):
+                return None
+            try:
+                reply = read_reply(self._socket.recv_multipart())
+            except FrameError as error:
+                raise StorageError(
+                    f"{self._endpoint!r} is no server of this version of ipcq: {error}"
+                ) from error
+            if reply.number != sent.number:
+                return None  # of a request that was answered twice
+            self._sent = None
+            return reply
+
+    def _send_again(self, patience: float) -> None:
+        sent, now = self._sent, time.monotonic()
+        if sent is None:
+            raise StorageError(f"nothing was asked of {self._endpoint!r}")
+        if now - sent.first > sent.wait + patience:
+            raise StorageError(
+                f"no server answered at {self._endpoint!r} within {now - sent.first:.0f} s; is it running?"
+            )
+        if now - self._last > sent.wait + _RESEND:
+            self._resent = True
+            self._send(sent.frames)
+
+    def close(self) -> None:
+        """Close the socket, when nobody looks at it."""
+        self.closed = True  # at once: who looks again and again does not begin another look
+        with self.mutex:
+            self._socket.close()
+
+    def __del__(self) -> None:
+        if not self.closed:  # of a wait that was dropped half-way
+            self._socket.close()
+
+
+class Channels:
+    """All sockets of one process to one endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.pid = os.getpid()
+        self.closed = False
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._name = token_bytes(12)
+        self._numbers = count()
+        self._idle: list[Channel] = []
+        self._all: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._mutex = threading.Lock()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self._all)} sockets"
+        return f"<Channels to {self.endpoint!r} [{state}]>"
+
+    def take(self) -> Channel:
+        """A channel that nobody uses."""
+        with self._mutex:
+            if self.closed:
+                raise QueueClosed(f"the pipe to {self.endpoint!r} was closed; open it again")
+            if self._idle:
+                return self._idle.pop()
+            name = self._name + next(self._numbers).to_bytes(4, "big")
+            channel = Channel(self._context, self.endpoint, name)
+            self._all.add(channel)
+            return channel
+
+    def give(self, channel: Channel) -> None:
+        """Have it back; one whose request was not answered is of no use to anybody else."""
+        with self._mutex:
+            if not channel.asking and not self.closed:
+                self._idle.append(channel)
+                return
+        channel.close()
+
+    def call(
+        self,
+        verb: Verb,
+        *body: Any,
+        blobs: Sequence[bytes] = (),
+        wait: float = 0.0,
+        patience: float = PATIENCE,
+    ) -> Response:
+        """Ask, and wait for the answer; errors as `Channel.answer`."""
+        channel = self.take()
+        try:
+            channel.begin(verb, list(body), blobs, wait)
+            response = channel.answer(_never, patience)
+        finally:
+            self.give(channel)
+        assert response is not None
+        return response
+
+    def close(self) -> None:
+        """Close all; whoever waits gets `QueueClosed`."""
+        with self._mutex:
+            if self.closed:
+                return
+            self.closed = True
+            channels = list(self._all)
+            self._idle.clear()
+        for channel in channels:
+            channel.close()
+        self._context.destroy(linger=0)
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,335 @@
+"""What the server does for each verb: the backend's calls, none of which waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from ...backend import WorkerExit
+from ...codecs import MsgpackCodec
+from ...errors import LeaseLost, QueueFull, TaskSinkError
+from ...status import Status
+from ...task import Lease, Task
+from .awaited import Awaited
+from .frames import Request, Verb
+from .members import Member, Members
+from .wire import (
+    Encoded,
+    pack_id,
+    pack_ids,
+    pack_info,
+    pack_result,
+    pack_stats,
+    pack_task,
+    pack_worker,
+    unpack_error,
+    unpack_filter,
+    unpack_id,
+    unpack_ids,
+)
+
+__all__ = ["LONGEST_WAIT", "Answer", "Desk", "Waiting"]
+
+LONGEST_WAIT = 1.0
+"""Seconds that a request is kept before it is answered: who wants to wait on asks again."""
+_MOST_RESULTS = 256
+_PLAIN = MsgpackCodec()
+
+
+class Answer(NamedTuple):
+    """What a request is answered with."""
+
+    body: Any = None
+    blobs: Sequence[bytes] = ()
+
+
+class Waiting(NamedTuple):
+    """A request that is not answered yet.
+
+    Attributes:
+        until: when it is answered whatever there is, by `time.monotonic`.
+        attempt: the answer, or None as long as there is nothing; called with whether it is over.
+        takes: whether it waits for a task: of those that do, none finds what the first does not.
+    """
+
+    until: float
+    attempt: Callable[[bool], Answer | None]
+    takes: bool = False
+
+
+class Desk:
+    """Answers requests from one backend.
+
+    Args:
+        backend: with every capability; it passes payloads on as bytes.
+        codec: the name of the queue's codec.
+        dead_after: seconds of silence after which a worker that cannot be seen from here is dead.
+    """
+
+    def __init__(self, backend: Any, codec: str, dead_after: float) -> None:
+        self._backend = backend
+        self._codec = codec
+        self.members = Members(backend, dead_after)
+        self.awaited = Awaited(backend)
+        self._handlers: dict[Verb, Callable[..., Answer | Waiting]] = {
+            Verb.HELLO: self._hello,
+            Verb.REGISTER: self._register,
+            Verb.BEAT: self._beat,
+            Verb.LEAVE: self._leave,
+            Verb.OPEN_STREAM: self._open_stream,
+            Verb.CLOSE_STREAM: self._close_stream,
+            Verb.TAKE: self._take,
+            Verb.FAIL: self._fail,
+            Verb.GIVE_BACK: self._give_back,
+            Verb.FETCH_BY_ID: self._fetch_by_id,
+            Verb.RESCHEDULE: self._reschedule,
+            Verb.RESUME_BY_ID: self._resume_by_id,
+            Verb.RESUME_ABANDONED: self._resume_abandoned,
+            Verb.CANCEL: self._cancel,
+            Verb.CHECK_STATUS: self._check_status,
+            Verb.AWAIT: self._await,
+            Verb.RESULTS: self._results,
+            Verb.FORGET: self._forget,
+            Verb.VACUUM: self._vacuum,
+            Verb.LIST_QUEUES: self._list_queues,
+            Verb.LIST_WORKERS: self._list_workers,
+            Verb.LIST_ALL_WORKERS: self._list_all_workers,
+            Verb.LIST_TASKS: self._list_tasks,
+            Verb.LIST_ALL_TASKS: self._list_all_tasks,
+            Verb.GLOBAL_STATS: self._global_stats,
+            Verb.QUEUE_STATS: self._queue_stats,
+        }
+        self._with_payload: dict[Verb, Callable[..., Answer | Waiting]] = {
+            Verb.PUSH: self._push,
+            Verb.UPDATE: self._update,
+            Verb.FINISH: self._finish,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Desk at {self._backend!r}>"
+
+    def handle(self, request: Request) -> Answer | Waiting:
+        """Do what is asked; what the backend raises is the answer, too, and the caller's to send."""
+        arguments = request.body if isinstance(request.body, list) else []
+        with_payload = self._with_payload.get(request.verb)
+        if with_payload is not None:
+            return with_payload(request.blobs, *arguments)
+        return self._handlers[request.verb](*arguments)
+
+    def tend(self, now: float) -> None:
+        """Housekeeping, twice a second."""
+        self.members.tend(now)
+        self.awaited.tend(now)
+
+    def close(self) -> None:
+        """Give back what the workers have."""
+        for member in self.members:
+            member.close()
+
+    def _hello(self) -> Answer:
+        backend = self._backend
+        return Answer([str(backend.queue), dict(backend.config), self._codec, sorted(backend.capabilities())])
+
+    # --- tasks in -----------------------------------------------------------------------------------
+
+    def _push(self, blobs: Sequence[bytes], rows: list[Any], wait: float) -> Waiting:
+        tasks = [_task_to_push(row, blob) for row, blob in zip(rows, blobs, strict=True)]
+        done: list[int] = []
+
+        def attempt(over: bool) -> Answer | None:
+            try:
+                self._backend.push_all(tasks[len(done) :], timeout=0.0)
+            except TaskSinkError as error:
+                done.extend(error.accepted)
+                if isinstance(error, QueueFull) and error.waiting_helps and not over:
+                    return None
+                error.accepted = [task.id for task in tasks[: len(done)]]
+                raise
+            return Answer(len(tasks))
+
+        return Waiting(_until(wait), attempt)
+
+    def _update(self, blobs: Sequence[bytes], row: list[Any], expect: int | None) -> Answer:
+        task_id, lease, parts = row
+        task = _task_to_push([task_id, *parts], blobs[0])
+        task.lease = Lease(*lease) if lease is not None else None
+        stored = self._backend.update(task, expect=Status(expect) if expect is not None else None)
+        return self._one(stored)
+
+    # --- workers ------------------------------------------------------------------------------------
+
+    def _register(self, worker_id: str, layers: list[str], identity: list[int]) -> Answer:
+        return Answer(self.members.enter(worker_id, layers, identity))
+
+    def _beat(self, token: int) -> Answer:
+        lease = self.members.get(token).lease
+        lease.heartbeat()
+        return Answer(lease.stop_requested)
+
+    def _leave(self, token: int) -> Answer:
+        self.members.leave(token)
+        return Answer()
+
+    def _open_stream(self, token: int, prefetch: int) -> Answer:
+        member = self.members.get(token)
+        if member.stream is not None:
+            member.stream.close()
+        member.stream = self._backend.poll(member.lease, prefetch=prefetch)
+        return Answer()
+
+    def _close_stream(self, token: int) -> Answer:
+        member = self.members.find(token)
+        if member is not None and member.stream is not None:
+            member.stream.close()
+            member.stream = None
+        return Answer()
+
+    def _take(self, token: int, wait: float) -> Waiting:
+        until, first = _until(wait), True
+
+        def attempt(over: bool) -> Answer | None:
+            nonlocal first
+            member = self.members.get(token)
+            task = self._next(member) if first or member.lives else None
+            first = False
+            if task is not None:
+                return self._one(task)
+            return Answer() if over or member.stream is None else None
+
+        return Waiting(until, attempt, takes=True)
+
+    def _next(self, member: Member) -> Task[Any] | None:
+        """The next task that is there; one who was woken before looks once and does not wait."""
+        if member.stream is None:
+            return None
+        member.stream.wake()
+        return next(member.stream, None)
+
+    def _finish(self, blobs: Sequence[bytes], token: int, task_id: bytes, lease: list[int]) -> Answer:
+        task = _held(task_id, lease)
+        self._owner(token, task).lease.finish(task, Encoded(blobs[0]))
+        return Answer()
+
+    def _fail(
+        self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
+    ) -> Answer:
+        task = _held(task_id, lease)
+        owner = self._owner(token, task)
+        return Answer(int(owner.lease.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
+
+    def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
+        member = self.members.find(token)
+        return Answer(member is not None and member.lease.give_back(_held(task_id, lease)))
+
+    def _owner(self, token: int, task: Task[Any]) -> Member:
+        member = self.members.find(token)
+        if member is None:
+            raise LeaseLost(f"task {task.id} is not held by this worker, which left or was taken for dead")
+        return member
+
+    # --- one task -----------------------------------------------------------------------------------
+
+    def _one(self, task: Task[Any] | None) -> Answer:
+        blobs: list[bytes] = []
+        return Answer(pack_task(task, blobs) if task is not None else None, blobs)
+
+    def _fetch_by_id(self, task_id: bytes) -> Answer:
+        return self._one(self._backend.fetch_by_id(unpack_id(task_id)))
+
+    def _reschedule(self, task_id: bytes, run_at: float, force: bool) -> Answer:
+        at = datetime.fromtimestamp(run_at, timezone.utc)
+        self._backend.reschedule(unpack_id(task_id), at, force=force)
+        return Answer()
+
+    def _resume_by_id(self, task_id: bytes, reset: bool) -> Answer:
+        return Answer(self._backend.resume_by_id(unpack_id(task_id), reset=reset))
+
+    def _resume_abandoned(self, exits: list[list[Any]]) -> Answer:
+        return Answer(pack_ids(self._backend.resume_abandoned(exits=[WorkerExit(*end) for end in exits])))
+
+    def _cancel(self, task_id: bytes, running: bool) -> Answer:
+        return Answer(self._backend.cancel(unpack_id(task_id), running=running))
+
+    # --- results ------------------------------------------------------------------------------------
+
+    def _check_status(self, ids: bytes) -> Answer:
+        found = self._backend.check_status(unpack_ids(ids))
+        return Answer([[pack_id(task_id), int(status)] for task_id, status in found.items()])
+
+    def _await(self, token: bytes, ids: bytes) -> Answer:
+        return Answer(self.awaited.ask(token, unpack_ids(ids)))
+
+    def _results(self, token: bytes, wait: float) -> Waiting:
+        def attempt(over: bool) -> Answer | None:
+            came = self.awaited.fetch(token, _MOST_RESULTS)
+            if came is None:
+                return Answer()  # it is to ask anew
+            blobs: list[bytes] = []
+            rows = [
+                pack_result(result, self._codec, blobs) if result is not None else [pack_id(task_id)]
+                for task_id, result in came
+            ]
+            return Answer(rows, blobs) if rows or over else None
+
+        return Waiting(_until(wait), attempt)
+
+    def _forget(self, token: bytes, ids: bytes) -> Answer:
+        self.awaited.forget(token, unpack_ids(ids))
+        return Answer()
+
+    def _vacuum(self, older_than: float, statuses: list[int]) -> Answer:
+        return Answer(self._backend.vacuum(older_than=older_than, statuses=[Status(s) for s in statuses]))
+
+    # --- what is seen -------------------------------------------------------------------------------
+
+    def _list_queues(self) -> Answer:
+        return Answer([pack_info(info) for info in self._backend.list_queues()])
+
+    def _list_workers(self, queue: str | None) -> Answer:
+        return Answer([pack_worker(worker) for worker in self._backend.list_workers(queue)])
+
+    def _list_all_workers(self) -> Answer:
+        return Answer([pack_worker(worker) for worker in self._backend.list_all_workers()])
+
+    def _list_tasks(self, queue: str | None, wanted: list[Any] | None) -> Answer:
+        return _page(self._backend.list_tasks(queue, unpack_filter(wanted)))
+
+    def _list_all_tasks(self, wanted: list[Any] | None) -> Answer:
+        return _page(self._backend.list_all_tasks(unpack_filter(wanted)))
+
+    def _global_stats(self) -> Answer:
+        return Answer(pack_stats(self._backend.global_stats()))
+
+    def _queue_stats(self, queue: str | None) -> Answer:
+        return Answer(pack_stats(self._backend.queue_stats(queue)))
+
+
+def _page(page: Any) -> Answer:
+    blobs: list[bytes] = []
+    return Answer([[pack_task(t, blobs) for t in page.items], page.page, page.page_size, page.total], blobs)
+
+
+def _until(wait: float) -> float:
+    return time.monotonic() + min(max(0.0, wait), LONGEST_WAIT)
+
+
+def _held(task_id: bytes, lease: list[int]) -> Task[Any]:
+    return Task(unpack_id(task_id), lease=Lease(*lease))
+
+
+def _task_to_push(row: Sequence[Any], payload: bytes) -> Task[Any]:
+    """A task whose arguments are what the client encoded."""
+    task_id, run_at, priority, max_attempts, max_deaths, timeout, keep_result, metadata = row
+    return Task.of(
+        Encoded(payload),
+        id=unpack_id(task_id),
+        run_at=run_at,
+        priority=priority,
+        max_attempts=max_attempts,
+        max_deaths=max_deaths,
+        timeout=timeout,
+        keep_result=keep_result,
+        metadata=_PLAIN.decode(metadata) if metadata else {},
+    )

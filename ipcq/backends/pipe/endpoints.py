@@ -1,0 +1,109 @@
+"""Where a server listens: which endpoints there are, and which are safe."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...errors import QueueInUse, StorageError
+from ..lockfile import open_lock_file
+from ..memory.namespace import check_private
+
+__all__ = ["check_codec", "check_directory", "check_endpoint", "holding"]
+
+_LONGEST_PATH = 107  # bytes: what the kernel takes as the path of a socket
+_SERVER = 0  # the byte of the lock file that a live server has
+
+
+def check_endpoint(endpoint: str) -> str:
+    """The endpoint itself.
+
+    Raises:
+        ValueError: it is none.
+        StorageError: it can be reached from other machines, which needs keys.
+    """
+    scheme, found, place = endpoint.partition("://")
+    if not found or not place or scheme not in ("ipc", "tcp"):
+        raise ValueError(f"{endpoint!r} is no endpoint: write ipc:///PATH or tcp://127.0.0.1:PORT")
+    if scheme == "ipc":
+        _check_path(endpoint, place)
+    else:
+        _check_host(endpoint, place)
+    return endpoint
+
+
+def _check_path(endpoint: str, path: str) -> None:
+    if not os.path.isabs(path):
+        raise ValueError(f"{endpoint!r}: the path of a socket is absolute: ipc:///PATH")
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise ValueError(f"{endpoint!r}: the path of a socket has {_LONGEST_PATH} bytes at the most")
+
+
+def _check_host(endpoint: str, place: str) -> None:
+    host, _, port = place.rpartition(":")
+    if not host or not (port.isdecimal() or port == "*"):
+        raise ValueError(f"{endpoint!r}: write tcp://127.0.0.1:PORT")
+    if not _is_loopback(host.strip("[]")):
+        raise StorageError(
+            f"{endpoint!r} can be reached from other machines, and without keys anybody there could read,"
+            " push and run tasks; use ipc:///PATH or tcp://127.0.0.1:PORT"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name leads where somebody else says
+
+
+def check_directory(endpoint: str) -> None:
+    """Raise `UnsafeDirectory` where others could use an ``ipc://`` endpoint; `StorageError` for none."""
+    if not endpoint.startswith("ipc:"):
+        return
+    try:
+        check_private(os.path.dirname(endpoint.partition("://")[2]))
+    except FileNotFoundError as error:
+        raise StorageError(f"there is no directory for {endpoint!r}: make it (mkdir -m 700)") from error
+
+
+def check_codec(endpoint: str, codec: str) -> None:
+    """Raise `StorageError` for what must not be decoded when it came from a network."""
+    if codec == "pickle" and endpoint.startswith("tcp:"):
+        raise StorageError(
+            f"{endpoint!r}: the queue's codec is pickle, and whoever can send such bytes can run code here;"
+            " use ipc:///PATH, or a queue with another codec"
+        )
+
+
+@contextmanager
+def holding(endpoint: str) -> Iterator[None]:
+    """While entered, this server is the only one at ``endpoint``.
+
+    ZeroMQ itself would let a second one take the socket's path without a word to the first.
+
+    Raises:
+        QueueInUse: a live server is there.
+        UnsafeDirectory: others could use the directory of the socket.
+        StorageError: the directory is not there.
+    """
+    if not endpoint.startswith("ipc:"):
+        yield  # the kernel gives a port to one process only
+        return
+    path = endpoint.partition("://")[2]
+    check_directory(endpoint)
+    try:
+        lock = open_lock_file(f"{path}.lock")
+    except OSError as error:
+        raise StorageError(f"cannot serve at {endpoint!r}: {error}") from error
+    try:
+        if not lock.take(_SERVER):
+            raise QueueInUse(f"a live server is at {endpoint!r}; connect to that, or choose another path")
+        try:
+            yield
+        finally:
+            lock.drop(_SERVER)
+    finally:
+        lock.release()

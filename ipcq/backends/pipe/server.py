@@ -1,0 +1,245 @@
+"""The server's thread: requests from a ROUTER socket, each answered when it can be."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import zmq
+
+from ...errors import IpcqError, NotSupported, StorageError
+from .desk import Answer, Desk, Waiting
+from .endpoints import check_codec, check_endpoint, holding
+from .failures import pack_failure
+from .frames import (
+    LARGEST_BLOB,
+    FrameError,
+    Outcome,
+    Reply,
+    Request,
+    read_request,
+    write_reply,
+)
+from .wire import Passing
+
+__all__ = ["Server"]
+
+log = logging.getLogger("ipcq.pipe")
+
+DEAD_AFTER = 10.0
+"""Seconds of silence after which a worker on another machine is dead."""
+
+_GLANCE = 0.02  # seconds between two looks for those who wait: others may use the queue without this server
+_TICK = 0.5  # seconds: the pace of housekeeping
+_AT_ONCE = 64  # requests that are answered before those who wait are looked after
+_MOST_PEERS = 16_384  # sockets whose last reply is kept
+_SILENCE = 60.0  # seconds after which a socket's last reply is dropped
+
+
+class _Peer:
+    """A client's socket: it has one request at a time.
+
+    Attributes:
+        number: of its last request.
+        reply: what that was answered with; None as long as it was not.
+    """
+
+    __slots__ = ("heard", "number", "reply")
+
+    def __init__(self) -> None:
+        self.number = -1
+        self.reply: list[bytes] | None = None
+        self.heard = 0.0
+
+
+class _Parked(NamedTuple):
+    """Somebody who waits for an answer."""
+
+    who: bytes
+    number: int
+    waiting: Waiting
+
+
+class Server:
+    """Serves a backend at an endpoint while it is entered; made by `Pipe.serve`.
+
+    Attributes:
+        endpoint: where it listens; with the port that was found for ``tcp://127.0.0.1:*``.
+        dropped: messages that nobody of this version can have written.
+    """
+
+    def __init__(self, backend: Any, endpoint: str, *, dead_after: float = DEAD_AFTER) -> None:
+        """
+        Raises:
+            NotSupported: the backend cannot be served.
+            ValueError, StorageError: as the endpoint, or the queue's codec over it.
+        """
+        self.endpoint = check_endpoint(endpoint)
+        self.dropped = 0
+        if not hasattr(backend, "reopened"):
+            raise NotSupported("Pipe.serve", backend)
+        self._codec = str(backend.config["codec"])
+        check_codec(endpoint, self._codec)
+        self._given, self._dead_after = backend, dead_after
+        self._peers: OrderedDict[bytes, _Peer] = OrderedDict()
+        self._parked: list[_Parked] = []
+        self._thread: threading.Thread | None = None
+        self._stack = ExitStack()
+        self._tended = 0.0
+
+    def __repr__(self) -> str:
+        state = f"{len(self._peers)} sockets, {len(self._parked)} wait" if self._thread else "not serving"
+        return f"<Server of {self._given!r} at {self.endpoint!r} [{state}]>"
+
+    def __enter__(self) -> Server:
+        with ExitStack() as stack:
+            stack.enter_context(holding(self.endpoint))
+            self._backend = self._given.reopened(Passing(self._codec))
+            stack.callback(self._backend.close)
+            context = stack.enter_context(zmq.Context())
+            self._socket = stack.enter_context(self._bound(context))
+            self._ours, self._theirs = (stack.enter_context(context.socket(zmq.PAIR)) for _ in range(2))
+            self._theirs.bind("inproc://stop")
+            self._ours.connect("inproc://stop")
+            self._desk = Desk(self._backend, self._codec, self._dead_after)
+            stack.callback(self._desk.close)
+            self._thread = threading.Thread(target=self._serve, name="ipcq-pipe", daemon=True)
+            self._thread.start()
+            self._stack = stack.pop_all()
+        return self
+
+    def _bound(self, context: zmq.Context[Any]) -> zmq.Socket[Any]:
+        socket: zmq.Socket[Any] = context.socket(zmq.ROUTER)
+        socket.linger = 0
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a client that reconnects is the same one
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BLOB)
+        try:
+            socket.bind(self.endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise StorageError(f"cannot serve at {self.endpoint!r}: {error.strerror}") from error
+        self.endpoint = str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+        return socket
+
+    def close(self) -> None:
+        """Stop serving; what clients' workers had is given back. The backend that was given stays open."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._ours.send(b"")
+            thread.join()
+            self._stack.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- in the server's thread -----------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._theirs, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll(round((_GLANCE if self._parked else _TICK) * 1000)))
+            if self._theirs in ready:
+                return
+            try:
+                self._turn()
+            except Exception:  # the server goes on, whatever one request or the backend did
+                log.error("server at %s: a turn failed: %s", self.endpoint, traceback.format_exc())
+
+    def _turn(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                who, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._receive(who, frames)
+        self._look_after_waiting()
+        now = time.monotonic()
+        if now - self._tended >= _TICK:
+            self._tended = now
+            self._desk.tend(now)
+            self._forget_peers(now)
+
+    def _receive(self, who: bytes, frames: list[bytes]) -> None:
+        try:
+            request = read_request(frames)
+        except FrameError as error:
+            self.dropped += 1
+            log.warning("server at %s dropped a message: %s", self.endpoint, str(error))
+            return
+        peer = self._peers.setdefault(who, _Peer())
+        self._peers.move_to_end(who)
+        peer.heard = time.monotonic()
+        if request.number == peer.number:  # sent again: the answer is coming, or was lost with a connection
+            if peer.reply is not None:
+                self._socket.send_multipart([who, *peer.reply])
+        elif request.number > peer.number:
+            peer.number, peer.reply = request.number, None
+            self._begin(who, request)
+
+    def _begin(self, who: bytes, request: Request) -> None:
+        try:
+            answer = self._desk.handle(request)
+            if isinstance(answer, Waiting):
+                now = answer.attempt(answer.until <= time.monotonic())
+                if now is None:
+                    self._parked.append(_Parked(who, request.number, answer))
+                    return
+                answer = now
+            self._answer(who, Reply(request.number, Outcome.DONE, answer.body, answer.blobs))
+        except Exception as error:
+            self._refuse(who, request.number, error)
+
+    def _look_after_waiting(self) -> None:
+        """Answer who can be answered, and whose time is over; in the order in which they came."""
+        if not self._parked:
+            return
+        self._desk.awaited.look()
+        now, nothing_to_take, left = time.monotonic(), False, list[_Parked]()
+        for parked in self._parked:
+            over = parked.waiting.until <= now
+            if parked.waiting.takes and nothing_to_take and not over:
+                left.append(parked)
+                continue
+            try:
+                answer: Answer | None = parked.waiting.attempt(over)
+            except Exception as error:
+                self._refuse(parked.who, parked.number, error)
+                continue
+            if answer is None:
+                nothing_to_take |= parked.waiting.takes
+                left.append(parked)
+            else:
+                nothing_to_take |= parked.waiting.takes and answer.body is None
+                self._answer(parked.who, Reply(parked.number, Outcome.DONE, answer.body, answer.blobs))
+        self._parked = left
+
+    def _answer(self, who: bytes, reply: Reply) -> None:
+        frames = write_reply(reply)
+        peer = self._peers.get(who)
+        if peer is not None and peer.number == reply.number:
+            peer.reply = frames
+            self._socket.send_multipart([who, *frames])
+
+    def _refuse(self, who: bytes, number: int, error: Exception) -> None:
+        if not isinstance(error, (IpcqError, FrameError, ValueError, TypeError)):
+            trace = "".join(traceback.format_exception(error))  # text: a record must not keep the backend
+            log.error("server at %s: a request failed: %s", self.endpoint, trace)
+        self._answer(who, Reply(number, Outcome.FAILED, pack_failure(error)))
+
+    def _forget_peers(self, now: float) -> None:
+        """Those that were silent for long: with their last replies, which nobody asks for any more."""
+        while self._peers:
+            who, peer = next(iter(self._peers.items()))
+            if now - peer.heard < _SILENCE and len(self._peers) <= _MOST_PEERS:
+                return
+            del self._peers[who]
