@@ -42,9 +42,12 @@ def _run(arguments: Sequence[str]) -> int:
     from .gc import run as collect
     from .map import run as work
     from .parser import parse
+    from .serve import run as serve
 
     try:
         options = parse(arguments)
     except SystemExit as shown:  # help or the version
         return int(shown.code or 0)
+    if options.command == "serve":
+        return serve(options.url, options.endpoint)
     return work(options) if options.command == "map" else collect(force=options.force)

@@ -17,6 +17,7 @@ _MOST_WORKERS = 1024
 
 _MAIN = """\
 usage: ipcq map MODULE:FUNCTION [ITEM ...]  call a function for each item
+       ipcq serve URL ENDPOINT              put a queue behind a socket
        ipcq gc [--force]                    remove queues that nobody uses
        ipcq --version | --help | COMMAND --help
 
@@ -65,6 +66,11 @@ exit status:
   130  interrupted by Ctrl-C: what was done so far is written
 """
 
+_SERVE = (
+    "Put a queue behind a socket until Ctrl-C or SIGTERM; programs open it as pipe+ENDPOINT. The directory of"
+    " a path must be one that only you can use; every user of this machine can connect to a port."
+)
+
 _GC = (
     "Remove queues that nobody is attached to and that hold no unfinished task; tell what was done with each."
 )
@@ -78,7 +84,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; ``command`` is ``map`` or ``gc``.
+    """Read the command line; ``command`` is ``map``, ``serve`` or ``gc``.
 
     Raises:
         UsageError: it cannot be understood.
@@ -87,6 +93,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     command, *rest = arguments or ["--help"]
     if command == "map":
         return _checked(*_parse_map(rest))
+    if command == "serve":
+        return _serve().parse_args(rest)
     if command == "gc":
         return _gc().parse_args(rest)
     if command in ("-h", "--help", "help"):
@@ -95,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if command in ("-V", "--version"):
         print(f"ipcq {_version()}")
         raise SystemExit(0)
-    raise UsageError(f"there is no command {command!r}: use map or gc; see ipcq --help")
+    raise UsageError(f"there is no command {command!r}: use map, serve or gc; see ipcq --help")
 
 
 def _parse_map(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -137,6 +145,14 @@ def _map() -> _Parser:
     )
     add("--resume", action="store_true", help="go on with the run that was interrupted in that queue")
     add("-q", "--quiet", action="store_true", help="no progress bar and no summary on standard error")
+    return parser
+
+
+def _serve() -> _Parser:
+    parser = _Parser("ipcq serve", description=_SERVE, allow_abbrev=False)
+    parser.set_defaults(command="serve")
+    parser.add_argument("url", metavar="URL", help="memory://NAME or json:///PATH")
+    parser.add_argument("endpoint", metavar="ENDPOINT", help="ipc:///PATH or tcp://127.0.0.1:PORT")
     return parser
 
 

@@ -46,7 +46,7 @@ def test_gc_may_be_forced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mop"], "there is no command 'mop': use map or gc; see ipcq --help"),
+        (["mop"], "there is no command 'mop': use map, serve or gc; see ipcq --help"),
         (["map"], "which function? write ipcq map MODULE:FUNCTION"),
         (["map", "len"], "'len' is not a function: write MODULE:FUNCTION, as in os.path:getsize"),
         (["map", "a:"], "'a:' is not a function"),
@@ -61,6 +61,7 @@ def test_gc_may_be_forced() -> None:
             ["map", "a:b", "--resume"],
             "--resume needs the queue of the interrupted run: --queue URL, or IPCQ_URL",
         ),
+        (["serve", "memory://a"], "the following arguments are required: ENDPOINT"),
         (["gc", "name"], "unrecognized arguments: name"),
     ],
 )
@@ -78,6 +79,7 @@ def test_what_cannot_be_understood_is_told(arguments: list[str], message: str) -
         ([], "usage: ipcq map MODULE:FUNCTION"),
         (["--help"], "usage: ipcq map MODULE:FUNCTION"),
         (["map", "--help"], "0    all items have a value"),
+        (["serve", "-h"], "pipe+ENDPOINT"),
         (["gc", "-h"], "--force"),
         (["--version"], "ipcq "),
     ],

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from ipcq import (
     TaskId,
     Worker,
 )
+from ipcq.backends.liveness import own_identity
 from ipcq.backends.pipe import channels as channels_module
 from ipcq.backends.pipe.frames import Request, Verb, write_request
 from ipcq.backends.pipe.server import Server
@@ -342,3 +344,54 @@ def test_servers_that_are_killed(endpoint: str) -> None:
         Worker("worker", behind, lambda args: args).run(until_empty=True)
         assert [result.value for result in behind.wait_for(pushed, PATIENCE)] == list(range(len(pushed)))
         behind.destroy(force=True)
+
+
+# --- workers that cannot be seen ------------------------------------------------------------------
+
+
+def test_a_silent_worker_of_another_machine(
+    queue: MemoryStorage, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its time of silence its task is given back, nothing charged, and what it ends late is refused."""
+    elsewhere = own_identity()._replace(boot=own_identity().boot ^ 1)
+    with Pipe.serve(queue, endpoint, dead_after=0.2), Pipe(endpoint) as client:
+        task_id = client.push("task")
+        with monkeypatch.context() as patch:
+            patch.setattr("ipcq.backends.pipe.working.own_identity", lambda: elsewhere)
+            far = client.register_worker("far")
+        task = next(client.poll(far))
+        assert task is not None
+        taken = _take(client, "near")
+        assert (taken.id, taken.deaths) == (task_id, 0)
+        with pytest.raises(LeaseLost):
+            far.finish(task, "late")
+
+
+def test_a_worker_of_another_machine_that_is_heard(
+    queue: MemoryStorage, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With heartbeats it keeps its task for longer than its time of silence."""
+    elsewhere = own_identity()._replace(boot=own_identity().boot ^ 1)
+    monkeypatch.setattr("ipcq.backends.pipe.working.own_identity", lambda: elsewhere)
+    with Pipe.serve(queue, endpoint, dead_after=1.0) as server, Pipe(endpoint) as client:
+        client.push("task")
+        with client.register_worker("far") as far:
+            task = next(client.poll(far))
+            assert task is not None
+            tended, first = 0, server._tended
+            while tended < 4:  # housekeepings of the server, each half a second after the one before
+                far.heartbeat()
+                if server._tended != first:
+                    tended, first = tended + 1, server._tended
+            far.finish(task, "in time")
+        assert client.wait(task.id, PATIENCE).unwrap() == "in time"
+
+
+def _take(client: Pipe, worker: str) -> Task[Any]:
+    until = time.monotonic() + PATIENCE
+    stream = client.poll(worker)
+    while time.monotonic() < until:
+        task = next(stream)
+        if task is not None:
+            return task
+    raise AssertionError("no task came")

@@ -1,0 +1,48 @@
+"""``ipcq serve``: a queue behind a socket, until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .exits import OK, UsageError
+
+__all__ = ["run"]
+
+
+def run(url: str, endpoint: str) -> int:
+    """Serve the queue that ``url`` names at ``endpoint`` until SIGINT or SIGTERM.
+
+    Raises:
+        UsageError: one of them is none.
+        IpcqError: as `connect` and `Pipe.serve`.
+    """
+    from ..backends.pipe import Pipe
+    from ..urls import connect
+
+    if url.startswith("pipe+"):
+        raise UsageError(f"{url} is served already: connect to it")
+    with _told_to_end() as told:
+        try:
+            with connect(url) as queue, Pipe.serve(queue, endpoint) as server:
+                print(f"ipcq: {queue.queue} is at pipe+{server.endpoint}", file=sys.stderr, flush=True)
+                told.wait()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    return OK
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """Set by the first signal to end; what it was told to do by them before is restored afterwards."""
+    told = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in signals}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
