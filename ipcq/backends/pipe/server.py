@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import zmq
 
 from ...errors import IpcqError, NotSupported, StorageError
-from .desk import Answer, Desk, Waiting
+from .desk import Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
 from .failures import pack_failure
 from .frames import (
@@ -206,22 +206,27 @@ class Server:
         self._desk.awaited.look()
         now, nothing_to_take, left = time.monotonic(), False, list[_Parked]()
         for parked in self._parked:
-            over = parked.waiting.until <= now
-            if parked.waiting.takes and nothing_to_take and not over:
+            takes, over = parked.waiting.takes, parked.waiting.until <= now
+            if takes and nothing_to_take and not over:
                 left.append(parked)
-                continue
-            try:
-                answer: Answer | None = parked.waiting.attempt(over)
-            except Exception as error:
-                self._refuse(parked.who, parked.number, error)
-                continue
-            if answer is None:
-                nothing_to_take |= parked.waiting.takes
+            elif not self._attempt(parked, over):
+                nothing_to_take |= takes
                 left.append(parked)
-            else:
-                nothing_to_take |= parked.waiting.takes and answer.body is None
-                self._answer(parked.who, Reply(parked.number, Outcome.DONE, answer.body, answer.blobs))
         self._parked = left
+
+    def _attempt(self, parked: _Parked, over: bool) -> bool:
+        """Answer one who waits, if there is something, or its time is over; whether it waits no more."""
+        peer = self._peers.get(parked.who)
+        if peer is None or peer.number != parked.number:
+            return True  # nobody would hear the answer
+        try:
+            answer = parked.waiting.attempt(over)
+            if answer is None:
+                return False
+            self._answer(parked.who, Reply(parked.number, Outcome.DONE, answer.body, answer.blobs))
+        except Exception as error:
+            self._refuse(parked.who, parked.number, error)
+        return True
 
     def _answer(self, who: bytes, reply: Reply) -> None:
         frames = write_reply(reply)

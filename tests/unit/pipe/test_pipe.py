@@ -395,3 +395,15 @@ def _take(client: Pipe, worker: str) -> Task[Any]:
         if task is not None:
             return task
     raise AssertionError("no task came")
+
+
+def test_an_answer_that_cannot_travel(
+    pipe: Pipe, queue: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked for it is told so, and the server goes on."""
+    task_id = queue.push(b"x" * 2000)
+    small = queue.push(b"x")
+    monkeypatch.setattr("ipcq.backends.pipe.frames.LARGEST_BLOB", 1000)
+    with pytest.raises(StorageError, match="payload of"):
+        pipe.fetch_by_id(task_id)
+    assert pipe.fetch_by_id(small) is not None
