@@ -20,7 +20,6 @@ from ipcq import (
     WorkerExit,
     WorkerLease,
 )
-from ipcq.backends.liveness import Identity
 
 
 def _open(kind: type[Faulty], name: str, directory: str) -> Faulty:
@@ -38,10 +37,8 @@ class Faulty(MemoryStorage):
 class BelievesLateWorkers(Faulty):
     """A completion that comes too late is answered as if it counted."""
 
-    def register_worker(
-        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
-    ) -> Any:
-        lease: Any = super().register_worker(worker_id, layers=layers, identity=identity)
+    def register_worker(self, worker_id: str, **options: Any) -> Any:
+        lease: Any = super().register_worker(worker_id, **options)
         finish = lease.finish
 
         def believing(task: Task[Any], value: Any) -> None:

@@ -38,7 +38,7 @@ from .layout import (
     ST_PENDING,
     STARTED,
 )
-from .participant import TICK, Participant, housekeep
+from .participant import TICK, Participant, Place, housekeep
 from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
 from .reading import Reader
 
@@ -53,13 +53,18 @@ class MemoryLease:
     """A registered worker. Fulfils `WorkerLease`."""
 
     def __init__(
-        self, reader: Reader, worker_id: str, layers: Iterable[str], identity: Identity | None = None
+        self,
+        reader: Reader,
+        worker_id: str,
+        layers: Iterable[str],
+        identity: Identity | None = None,
+        place: Place | None = None,
     ) -> None:
         self.reader = reader
         self.connection: Connection = reader.connection
         self.codecs: Codecs = reader.codecs
         self.worker_id = worker_id
-        self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers, identity)
+        self.me = Participant(self.connection, ROLE_WORKER, worker_id, layers, identity, place)
         self.holder = Holder(reader.queue, reader.codecs, worker_id)
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE
@@ -68,6 +73,11 @@ class MemoryLease:
     def __repr__(self) -> str:
         state = "closed" if self.me.closed else f"row {self.me.index}"
         return f"<MemoryLease of {self.worker_id!r} in {self.reader.queue!r} [{state}]>"
+
+    @property
+    def place(self) -> Place:
+        """What `MemoryStorage.register_worker` goes on with in another process."""
+        return self.me.place
 
     @property
     def stop_requested(self) -> bool:

@@ -38,9 +38,12 @@ from .layout import (
     PART_HIGH,
     ROLE_WORKER,
 )
-from .liveness import is_dead, is_gone
+from .liveness import identity_of, is_dead, is_gone
 
-__all__ = ["LAYERS_END", "Participant", "housekeep", "reclaim_abandoned", "reclaim_dead"]
+__all__ = ["LAYERS_END", "Participant", "Place", "housekeep", "reclaim_abandoned", "reclaim_dead"]
+
+Place = tuple[int, int]
+"""A row, and its generation as long as one has it."""
 
 LAYERS_END = "\x1f"  # between the names of a worker's layers, which may hold commas
 TICK = 0.5  # seconds: the bound of every sleep, and the pace of housekeeping
@@ -63,10 +66,13 @@ class Participant:
         name: str = "",
         layers: Iterable[str] = (),
         identity: Identity | None = None,
+        place: Place | None = None,
     ) -> None:
         """
         Args:
             identity: whose life this row's is; None for this process's.
+            place: of the row that another process had for this identity, which is gone on with if it still is
+                there.
 
         Raises:
             WorkerExists: a live worker has this name.
@@ -80,6 +86,11 @@ class Participant:
         self.generation = -1
         self._holds_byte = True
         self._spins = can_spin()
+        if place is not None and _is_at(connection, place, name, identity):
+            self._holds_byte = False
+            self.index, self.generation = place
+            self.row = connection.core.row(self.index)
+            return
         if role == ROLE_WORKER:
             _check_name(connection, name)
         self.index = _claim(connection)
@@ -94,6 +105,11 @@ class Participant:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for as long as it is not closed."""
+        return self.index, self.generation
 
     def _describe(self, identity: Identity, role: int, name: str, layers: str) -> None:
         """Write who we are: the row is not in use, and its byte is ours."""
@@ -219,6 +235,17 @@ def _claim(connection: Connection) -> int:
 
 
 # --- names ----------------------------------------------------------------------------------------
+
+
+def _is_at(connection: Connection, place: Place, name: str, identity: Identity | None) -> bool:
+    """Whether a worker of that name and identity still has that row."""
+    index, generation = place
+    if index not in _rows(connection) or index not in _workers_named(connection, name):
+        return False
+    w = connection.words
+    return w[connection.core.row(index) + P_GEN] == generation and identity_of(
+        w, connection.core.row(index)
+    ) == (identity or own_identity())
 
 
 def _check_name(connection: Connection, name: str) -> None:

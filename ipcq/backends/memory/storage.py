@@ -22,7 +22,7 @@ from ...status import Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
-from ..liveness import Identity
+from ..liveness import Identity, own_identity
 from ..parts import DEFAULTS, Terms, bulk_parts, microseconds, moment_of, read_parts
 from ..streams import push_stream
 from ..unknown_codec import codec_or_unknown
@@ -34,7 +34,7 @@ from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
 from .namespace import base_directory, queue_names
-from .participant import Participant, reclaim_abandoned, reclaim_dead, sweep_blobs
+from .participant import Participant, Place, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
 from .pushing import BATCH, Pusher, Staged
 from .reading import Reader
@@ -312,18 +312,27 @@ class MemoryStorage:
     # --- Backend --------------------------------------------------------------------------------
 
     def register_worker(
-        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
+        self,
+        worker_id: str,
+        *,
+        layers: Iterable[str] = (),
+        identity: Identity | None = None,
+        place: Place | None = None,
     ) -> MemoryLease:
         """Enter a worker; `WorkerExists` while another with this id provably lives.
 
         Args:
-            identity: the process by which this worker is judged; None for this one.
+            identity: the process by which this worker is judged; None for this one. What another process has
+                stays that one's when this handle is closed.
+            place: `MemoryLease.place` of a registration for the same identity by a process that is gone: the
+                worker goes on with it, and with the tasks that it has; where it is gone, too, it enters anew.
         """
         self._attached()  # first: a forked child gets a mutex of its own
         with self._mutex:  # `close` has it while it gives everything back
             self._attached()
-            lease = MemoryLease(self._reader, worker_id, layers, identity)
-            self._leases.add(lease)
+            lease = MemoryLease(self._reader, worker_id, layers, identity, place)
+            if identity is None or identity == own_identity():
+                self._leases.add(lease)
         return lease
 
     def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> MemoryStream:

@@ -43,12 +43,11 @@ from .wire import (
     unpack_task,
     unpack_worker,
 )
-from .working import PipeLease, PipeStream
+from .working import LAST_PATIENCE, PipeLease, PipeStream
 
 __all__ = ["Pipe"]
 
 _FIRST_PATIENCE = 5.0  # seconds that opening waits for a server
-_LAST_PATIENCE = 2.0  # seconds that closing waits for it
 
 
 class Pipe:
@@ -163,7 +162,7 @@ class Pipe:
 
     def _leave(self, lease: PipeLease) -> None:
         try:
-            lease.close(patience=_LAST_PATIENCE)
+            lease.close(patience=LAST_PATIENCE)
         except IpcqError:  # the server is gone, and gave all back; or finds that we are
             pass
 

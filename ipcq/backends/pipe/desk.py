@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ...backend import WorkerExit
 from ...codecs import MsgpackCodec
-from ...errors import LeaseLost, QueueFull, TaskSinkError
+from ...errors import QueueFull, TaskSinkError
 from ...status import Status
 from ...task import Lease, Task
 from .awaited import Awaited
@@ -124,9 +124,9 @@ class Desk:
         self.awaited.tend(now)
 
     def close(self) -> None:
-        """Give back what the workers have."""
+        """Let the workers go."""
         for member in self.members:
-            member.close()
+            member.part()
 
     def _hello(self) -> Answer:
         backend = self._backend
@@ -160,8 +160,10 @@ class Desk:
 
     # --- workers ------------------------------------------------------------------------------------
 
-    def _register(self, worker_id: str, layers: list[str], identity: list[int]) -> Answer:
-        return Answer(self.members.enter(worker_id, layers, identity))
+    def _register(
+        self, worker_id: str, layers: list[str], identity: list[int], place: list[int] | None, has: bytes
+    ) -> Answer:
+        return Answer(self.members.enter(worker_id, layers, identity, place, set(unpack_ids(has))))
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
@@ -180,8 +182,8 @@ class Desk:
         return Answer()
 
     def _close_stream(self, token: int) -> Answer:
-        member = self.members.find(token)
-        if member is not None and member.stream is not None:
+        member = self.members.get(token)
+        if member.stream is not None:
             member.stream.close()
             member.stream = None
         return Answer()
@@ -209,25 +211,18 @@ class Desk:
 
     def _finish(self, blobs: Sequence[bytes], token: int, task_id: bytes, lease: list[int]) -> Answer:
         task = _held(task_id, lease)
-        self._owner(token, task).lease.finish(task, Encoded(blobs[0]))
+        self.members.get(token).lease.finish(task, Encoded(blobs[0]))
         return Answer()
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
     ) -> Answer:
         task = _held(task_id, lease)
-        owner = self._owner(token, task)
-        return Answer(int(owner.lease.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
+        lease_of = self.members.get(token).lease
+        return Answer(int(lease_of.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
-        member = self.members.find(token)
-        return Answer(member is not None and member.lease.give_back(_held(task_id, lease)))
-
-    def _owner(self, token: int, task: Task[Any]) -> Member:
-        member = self.members.find(token)
-        if member is None:
-            raise LeaseLost(f"task {task.id} is not held by this worker, which left or was taken for dead")
-        return member
+        return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
 
     # --- one task -----------------------------------------------------------------------------------
 

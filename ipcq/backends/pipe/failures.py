@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import errors
-from ...errors import IllegalTransition, IpcqError, QueueFull, StorageError, TaskSinkError
+from ...errors import IllegalTransition, IpcqError, QueueClosed, QueueFull, StorageError, TaskSinkError
 from ...status import Status
 from .wire import pack_ids, unpack_ids
 
-__all__ = ["pack_failure", "unpack_failure"]
+__all__ = ["NotRegistered", "pack_failure", "unpack_failure"]
 
-_FOREIGN: dict[str, type[Exception]] = {"ValueError": ValueError, "TypeError": TypeError}
+
+class NotRegistered(QueueClosed):
+    """The server does not know this worker: it is another server, or took the worker for dead."""
+
+
+_FOREIGN: dict[str, type[Exception]] = {
+    "ValueError": ValueError,
+    "TypeError": TypeError,
+    "NotRegistered": NotRegistered,
+}
 
 
 def pack_failure(error: Exception) -> list[Any]:

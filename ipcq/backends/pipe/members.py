@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Protocol, cast
 
-from ...backend import RegisterWorker, ResumeAbandoned, TaskStream, WorkerLease
-from ...errors import IpcqError, QueueClosed
-from ..liveness import Identity, identity_is_gone
+from ...backend import ResumeAbandoned, TaskStream, WorkerLease
+from ...errors import IpcqError
+from ...expose import LARGEST_PAGE, Filter, Page
+from ...status import Status
+from ...task import Task
+from ..liveness import Identity, identity_is_gone, own_identity
+from .failures import NotRegistered
 
 __all__ = ["Member", "Members"]
 
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Judging(RegisterWorker, ResumeAbandoned, Protocol):
+class _Lease(WorkerLease, Protocol):
+    """A worker that another process can go on with."""
+
+    @property
+    def place(self) -> tuple[int, ...]: ...
+
+
+class _Judging(ResumeAbandoned, Protocol):
     """Backends of which a worker can be another process's."""
+
+    def register_worker(
+        self,
+        worker_id: str,
+        *,
+        layers: Iterable[str] = (),
+        identity: Identity | None = None,
+        place: tuple[int, ...] | None = None,
+    ) -> _Lease: ...
+
+    def list_tasks(self, queue: str | None = None, filter: Filter | None = None) -> Page[Task[Any]]: ...
 
 
 @dataclass
@@ -31,7 +53,7 @@ class Member:
         gone: when its process was first found to be gone.
     """
 
-    lease: WorkerLease
+    lease: _Lease
     identity: Identity | None
     stream: TaskStream | None = None
     heard: float = field(default_factory=time.monotonic)
@@ -44,10 +66,18 @@ class Member:
 
     def close(self) -> None:
         """Give back what it has."""
+        self._give_back(self.lease.close)
+
+    def part(self) -> None:
+        """Give back what it was not handed yet; one in a process of its own may go on with a next server."""
+        goes_on = self.identity is not None and self.identity != own_identity()
+        self._give_back(_nothing if goes_on else self.lease.close)
+
+    def _give_back(self, and_then: Callable[[], None]) -> None:
         try:
             if self.stream is not None:
                 self.stream.close()
-            self.lease.close()
+            and_then()
         except IpcqError:  # it went with the queue, or was taken back already
             pass
 
@@ -66,36 +96,52 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         return iter(self._all.values())
 
-    def enter(self, worker_id: str, layers: list[str], told: list[int]) -> int:
-        """Register a worker with the backend, judged by its own process where that can be seen; its token."""
-        identity = Identity(*told)
-        register: Callable[..., WorkerLease] = self._backend.register_worker
-        seen = identity if identity.can_be_seen else None
-        token = randbits(62)
-        self._all[token] = Member(register(worker_id, layers=layers, identity=seen), seen)
-        return token
+    def enter(
+        self, worker_id: str, layers: list[str], told: list[int], place: list[int] | None, has: set[int]
+    ) -> tuple[int, tuple[int, ...]]:
+        """Register a worker with the backend, judged by its own process where that can be seen.
 
-    def find(self, token: int) -> Member | None:
-        """Whose token that is; heard of now."""
-        member = self._all.get(token)
-        if member is not None:
-            member.heard = time.monotonic()
-        return member
+        Args:
+            place: which it had with a server that is gone.
+            has: ids of the tasks that it was handed there; all others go back.
+
+        Returns:
+            Its token, and its place.
+        """
+        identity = Identity(*told)
+        seen = identity if identity.can_be_seen else None
+        before = tuple(place) if place is not None and seen is not None else None
+        lease = self._backend.register_worker(worker_id, layers=layers, identity=seen, place=before)
+        if lease.place == before:
+            self._return_what_was_lost(lease, has)
+        token = randbits(62)
+        self._all[token] = Member(lease, seen)
+        return token, lease.place
+
+    def _return_what_was_lost(self, lease: _Lease, has: set[int]) -> None:
+        """Give back what a server took for a worker and died before that one had it."""
+        for status in (Status.QUEUED, Status.RUNNING):
+            wanted = Filter(status, page_size=LARGEST_PAGE, worker=lease.worker_id)
+            lost = True
+            while lost:  # page by page: what is given back is on none any more
+                tasks = self._backend.list_tasks(filter=wanted).items
+                lost = sum(lease.give_back(task) for task in tasks if task.id not in has) > 0
 
     def get(self, token: int) -> Member:
-        """The same; `QueueClosed` for one that is not known, or not any more."""
-        member = self.find(token)
+        """Whose token that is, heard of now; `NotRegistered` for one that is not known, or not any more."""
+        member = self._all.get(token)
         if member is None:
-            raise QueueClosed(
+            raise NotRegistered(
                 "this worker left, or was taken for dead, or the server is another; register again"
             )
+        member.heard = time.monotonic()
         return member
 
     def leave(self, token: int) -> None:
-        """Give back what one has; nothing where it left before."""
-        member = self._all.pop(token, None)
-        if member is not None:
-            member.close()
+        """Give back what one has; `NotRegistered` as `get`."""
+        member = self.get(token)
+        del self._all[token]
+        member.close()
 
     def tend(self, now: float) -> None:
         """Let go those who died: where the process is gone, what it had is charged, as the backend does.
@@ -111,3 +157,7 @@ class Members:
                 if now - member.gone > _GONE_FOR:
                     self._backend.resume_abandoned()
                     del self._all[token]
+
+
+def _nothing() -> None:
+    pass

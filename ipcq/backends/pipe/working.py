@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
 from ...codec import Codec
-from ...errors import IpcqError, LeaseLost
+from ...errors import IpcqError, LeaseLost, QueueClosed
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Task
+from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response
+from .failures import NotRegistered
 from .frames import Verb
-from .wire import Decoding, pack_error, pack_id, unpack_task
+from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
 
-__all__ = ["PipeLease", "PipeStream"]
+__all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 
+LAST_PATIENCE = 2.0
+"""Seconds that leaving waits for a server."""
 LONGEST_DELAY = 1e10  # seconds
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
@@ -33,14 +37,78 @@ class PipeLease:
     ) -> None:
         self.channels = channels
         self.worker_id = worker_id
+        self._layers = list(layers)
         self._codec = codec
         self._pid = os.getpid()
         self._stop = False
         self._closed = False
-        self.token = channels().call(Verb.REGISTER, worker_id, list(layers), list(own_identity())).body
+        self._prefetch = 0  # of the stream; 0 for none
+        self._has: dict[TaskId, Lease] = {}
+        self._entering = threading.Lock()
+        self._token = 0
+        self._place: list[int] | None = None
+        self._enter(PATIENCE)
 
     def __repr__(self) -> str:
         return f"<PipeLease of {self.worker_id!r} [{'closed' if self._closed else 'open'}]>"
+
+    # --- the server's knowledge of it -----------------------------------------------------------------
+
+    def _enter(self, patience: float) -> None:
+        """Register; with a new server, go on with the tasks that the last one handed us."""
+        told = [self.worker_id, self._layers, list(own_identity()), self._place, pack_ids(self._has)]
+        channels = self.channels()
+        self._token, self._place = channels.call(Verb.REGISTER, *told, patience=patience).body
+        if self._prefetch:
+            channels.call(Verb.OPEN_STREAM, self._token, self._prefetch, patience=patience)
+
+    def enter_again(self, token: int, patience: float = PATIENCE) -> None:
+        """Register with a server that does not know ``token``, unless another thread did so meanwhile."""
+        with self._entering:
+            if self._closed:
+                raise QueueClosed(f"worker {self.worker_id!r} left; register again")
+            if self._token == token:
+                self._enter(patience)
+
+    def ask(self, verb: Verb, *body: Any, blobs: Sequence[bytes] = (), patience: float = PATIENCE) -> Any:
+        """What the server answers to a question of this worker's; a new server gets to know it first."""
+        while True:
+            token = self._token
+            try:
+                return self.channels().call(verb, token, *body, blobs=blobs, patience=patience).body
+            except NotRegistered:
+                self.enter_again(token, patience)
+
+    @property
+    def token(self) -> int:
+        """Under which the server knows this worker."""
+        return self._token
+
+    def open_stream(self, prefetch: int) -> None:
+        """Have the server take so many tasks for us; 0 to give back what it took."""
+        self._prefetch = prefetch
+        if prefetch:
+            self.ask(Verb.OPEN_STREAM, prefetch)
+        else:
+            self.ask(Verb.CLOSE_STREAM)
+
+    def was_handed(self, task: Task[Any], token: int) -> bool:
+        """Note a task that is ours now; False where the next server was told that we do not have it.
+
+        Args:
+            token: under which it was asked for.
+        """
+        with self._entering:
+            if self._token != token or task.lease is None:
+                return False
+            self._has[task.id] = task.lease
+            return True
+
+    def _is_rid_of(self, task: Task[Any]) -> None:
+        if self._has.get(task.id) == task.lease:
+            self._has.pop(task.id, None)
+
+    # --- what a worker does -----------------------------------------------------------------------------
 
     @property
     def is_ours(self) -> bool:
@@ -54,12 +122,14 @@ class PipeLease:
 
     def heartbeat(self) -> None:
         """Tell the server that the worker moves."""
-        self._stop = bool(self.channels().call(Verb.BEAT, self.token).body)
+        self._stop = bool(self.ask(Verb.BEAT))
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
         data = bytes(self._codec.encode(value))
-        self.channels().call(Verb.FINISH, self.token, *self._held(task), blobs=[data])
+        held = self._held(task)
+        with self._ending(task):
+            self.ask(Verb.FINISH, *held, blobs=[data])
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -68,15 +138,26 @@ class PipeLease:
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         held = self._held(task)
-        return Status(
-            self.channels().call(Verb.FAIL, self.token, *held, pack_error(error), retry_in, final).body
-        )
+        with self._ending(task):
+            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
         if task.lease is None or not self.is_ours:
             return False
-        return bool(self.channels().call(Verb.GIVE_BACK, self.token, *self._held(task)).body)
+        held = self._held(task)
+        with self._ending(task):
+            return bool(self.ask(Verb.GIVE_BACK, *held))
+
+    @contextmanager
+    def _ending(self, task: Task[Any]) -> Iterator[None]:
+        """While entered, the task is on its way out of our hands; where no server is told, it stays ours."""
+        try:
+            yield
+        except LeaseLost:
+            self._is_rid_of(task)
+            raise
+        self._is_rid_of(task)
 
     def _held(self, task: Task[Any]) -> tuple[bytes, list[int]]:
         if task.lease is None or not self.is_ours:
@@ -91,8 +172,12 @@ class PipeLease:
         """
         if not self.is_ours:
             return
-        self._closed = True
-        self.channels().call(Verb.LEAVE, self.token, patience=patience)
+        self._prefetch = 0
+        self._has.clear()
+        try:
+            self.ask(Verb.LEAVE, patience=patience)
+        finally:
+            self._closed = True
 
     def __enter__(self) -> PipeLease:
         return self
@@ -101,7 +186,7 @@ class PipeLease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(IpcqError):  # the server is gone, and gave all back
-            self.close()
+            self.close(patience=LAST_PATIENCE)
 
 
 class PipeStream(AwaitedTasks):
@@ -117,8 +202,8 @@ class PipeStream(AwaitedTasks):
         self._decoding = decoding
         self._owned = owned
         self._woken = False
-        self._asking: Channel | None = None
-        lease.channels().call(Verb.OPEN_STREAM, lease.token, prefetch)
+        self._asking: tuple[Channel, int] | None = None
+        lease.open_stream(prefetch)
 
     def __repr__(self) -> str:
         return f"<PipeStream of {self._lease.worker_id!r} [{'closed' if self._closed else 'open'}]>"
@@ -132,30 +217,37 @@ class PipeStream(AwaitedTasks):
         if self._kept:
             return self._kept.popleft()
         channels = self._lease.channels()
-        channel, self._asking = self._asking, None  # another thread that shares this stream asks for itself
-        if channel is None:
-            channel = channels.take()
-            channel.begin(Verb.TAKE, [self._lease.token, _WAIT], wait=_WAIT)
-        return self._answer(channels, channel)
+        asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
+        channel, token = asking or (channels.take(), self._lease.token)
+        try:
+            if asking is None:
+                channel.begin(Verb.TAKE, [token, _WAIT], wait=_WAIT)
+            return self._answer(channels, channel, token)
+        except NotRegistered:  # a new server, or one that took us for dead
+            self._lease.enter_again(token)
+            return None
 
-    def _answer(self, channels: Channels, channel: Channel) -> Task[Any] | None:
+    def _answer(self, channels: Channels, channel: Channel, token: int) -> Task[Any] | None:
         try:
             response = channel.answer(self._is_over)
         except BaseException:
             channels.give(channel)
             raise
         if response is None:  # woken: the answer is for the next call, or for `close`
-            self._asking, self._woken = channel, False
+            self._asking, self._woken = (channel, token), False
             return None
         channels.give(channel)
-        return self._read(response)
+        return self._read(response, token)
 
     def _is_over(self) -> bool:
         return self._woken
 
-    def _read(self, response: Response) -> Task[Any] | None:
+    def _read(self, response: Response, token: int) -> Task[Any] | None:
         self._woken = False if response.body is None else self._woken
-        return unpack_task(response.body, response.blobs, self._decoding) if response.body else None
+        if not response.body:
+            return None
+        task = unpack_task(response.body, response.blobs, self._decoding)
+        return task if self._lease.was_handed(task, token) else None
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -175,13 +267,16 @@ class PipeStream(AwaitedTasks):
     def _return_all(self) -> None:
         self._return_kept()
         channels = self._lease.channels()
-        channels.call(Verb.CLOSE_STREAM, self._lease.token)
-        channel, self._asking = self._asking, None
-        if channel is not None:
+        self._lease.open_stream(0)
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            channel, token = asking
             try:
                 response = channel.answer(lambda: False)
+            except NotRegistered:  # a new server, which was told by now what we have
+                return
             finally:
                 channels.give(channel)
-            task = self._read(response) if response is not None else None
+            task = self._read(response, token) if response is not None else None
             if task is not None:
                 self._lease.give_back(task)

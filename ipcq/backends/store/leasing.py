@@ -19,7 +19,7 @@ from .contract import Write
 from .desk import Desk, Held, sums_of
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
-from .members import dump_worker
+from .members import WorkerRecord, dump_worker
 from .moves import fail, finish, give_back, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
@@ -29,7 +29,10 @@ from .view import Change, Patience
 if TYPE_CHECKING:
     from .streaming import StoreStream
 
-__all__ = ["PATIENCE", "StoreLease"]
+__all__ = ["PATIENCE", "Place", "StoreLease"]
+
+Place = tuple[int]
+"""The number of a worker."""
 
 LONGEST_DELAY = 1e10  # seconds
 _LONGEST_ID = 128  # bytes
@@ -53,6 +56,7 @@ class StoreLease:
         worker_id: str,
         layers: Iterable[str],
         identity: Identity | None = None,
+        place: Place | None = None,
     ) -> None:
         if not 0 < len(worker_id.encode()) <= _LONGEST_ID or "\0" in worker_id:
             raise ValueError(f"a worker's id is 1 to {_LONGEST_ID} bytes of text, not {worker_id!r}")
@@ -67,12 +71,28 @@ class StoreLease:
         self._opener = os.getpid()
         self._beat_every = min(_BEAT, desk.settings.dead_after / 4)
         self._beat = time.monotonic()
+        self._worker = (self._found(place) if place is not None else None) or self._worker
         self.owner = Owner(worker_id, self._worker.number, self._worker.identity.pid)
-        self._enter()
+        if place != self.place:
+            self._enter()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"number {self.owner.number}, {len(self._held)} tasks"
         return f"<StoreLease of {self.worker_id!r} in {self.desk.queue!r} [{state}]>"
+
+    @property
+    def place(self) -> Place:
+        """What `StoreBackend.register_worker` goes on with in another process."""
+        return (self._worker.number,)
+
+    def _found(self, place: Place) -> WorkerRecord | None:
+        """The worker that entered there, if it still is there and the same."""
+        self.desk.view.refresh()
+        with self.desk.view.mutex:
+            found = self.desk.index.workers.get(place[0])
+        if found is None or (found[1].id, found[1].identity) != (self.worker_id, self._worker.identity):
+            return None
+        return found[1]
 
     def _enter(self) -> None:
         """Store who we are; the id is free, or its holder is dead and gives way at once."""
@@ -224,7 +244,7 @@ class StoreLease:
     def give_back_id(self, task_id: int, epoch: int) -> bool:
         """The same, by id and epoch."""
         patience = Patience()
-        held = self._held.get(task_id)
+        held = self._held.get(task_id) or self.look(task_id, epoch)
         while held is not None and held.task.epoch == epoch:
             if self.desk.view.commit([self.desk.put(give_back(held.task), held.version)]):
                 self.drop(task_id)

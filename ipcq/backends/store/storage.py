@@ -15,11 +15,11 @@ from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
-from ..liveness import Identity
+from ..liveness import Identity, own_identity
 from ..parts import microseconds, moment_of
 from .contract import TaskStore
 from .handle import reopen
-from .leasing import StoreLease
+from .leasing import Place, StoreLease
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
@@ -92,18 +92,27 @@ class StoreBackend(Sinking, Seeing):
     # --- Backend ----------------------------------------------------------------------------------
 
     def register_worker(
-        self, worker_id: str, *, layers: Iterable[str] = (), identity: Identity | None = None
+        self,
+        worker_id: str,
+        *,
+        layers: Iterable[str] = (),
+        identity: Identity | None = None,
+        place: Place | None = None,
     ) -> StoreLease:
         """Enter a worker; `WorkerExists` while another with this id provably lives.
 
         Args:
-            identity: the process by which this worker is judged; None for this one.
+            identity: the process by which this worker is judged; None for this one. What another process has
+                stays that one's when this handle is closed.
+            place: `StoreLease.place` of a registration for the same identity by a process that is gone: the
+                worker goes on with it, and with the tasks that it has; where it is gone, too, it enters anew.
         """
         self._use()  # first: a forked child gets a mutex of its own
         with self._mutex:  # `close` has it while it gives everything back
             tools = self._use()
-            lease = StoreLease(tools.desk, tools.recovery, worker_id, layers, identity)
-            self._leases.add(lease)
+            lease = StoreLease(tools.desk, tools.recovery, worker_id, layers, identity, place)
+            if identity is None or identity == own_identity():
+                self._leases.add(lease)
         return lease
 
     def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> StoreStream:

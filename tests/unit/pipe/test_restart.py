@@ -1,0 +1,115 @@
+"""A worker whose server is killed, or ends, goes on with the next one, and with the task that it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ipcq
+from ipcq import Pipe, QueueClosed, Status, Task
+from ipcq.backend import TaskStream
+from ipcq.backends.pipe.frames import Verb
+
+from .serving import Served, end, kill, serving
+
+PATIENCE = 20.0
+
+ends = pytest.mark.parametrize("ended", [kill, pytest.param(end, marks=pytest.mark.slow)])
+
+
+@pytest.fixture(params=["memory", pytest.param("json", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, private_directory: Path) -> Iterator[str]:
+    """Of a queue that is empty, and removed afterwards."""
+    made = "memory://restarts" if request.param == "memory" else f"json://{private_directory}/queue.jsonl"
+    with ipcq.connect(made) as backend:
+        assert not isinstance(backend, Pipe)
+        yield made
+        backend.destroy(force=True)
+
+
+@pytest.fixture
+def endpoint(private_directory: Path) -> str:
+    """Where the servers are, one after the other."""
+    return f"ipc://{private_directory}/socket"
+
+
+@ends
+def test_what_runs_goes_on(url: str, endpoint: str, ended: Callable[[Served], None]) -> None:
+    """What the worker finishes counts; what was only held for it comes next; nobody is charged."""
+    with serving(url, endpoint) as first, Pipe(endpoint) as client:
+        ids = client.push_bulk(["runs", "held", "waits"])
+        lease = client.register_worker("worker")
+        stream = client.poll(lease, prefetch=2)
+        task = _next(stream)
+        ended(first)
+        with serving(url, endpoint), lease:
+            lease.finish(task, "in time")
+            rest = [_next(stream), _next(stream)]
+            assert [each.args for each in rest] == ["held", "waits"]
+            assert [(each.attempts, each.deaths) for each in rest] == [(0, 0), (0, 0)]
+            lease.give_back(rest[1])
+            lease.heartbeat()
+            assert [each.id for each in client.list_workers()] == ["worker"]
+            assert client.wait(ids[0], PATIENCE).unwrap() == "in time"
+            stream.close()
+            lease.close()
+            assert client.check_status(ids[1:]) == dict.fromkeys(ids[1:], Status.PENDING)
+            assert client.list_workers() == []
+
+
+@ends
+def test_what_was_on_its_way_comes_again(url: str, endpoint: str, ended: Callable[[Served], None]) -> None:
+    """A task that the server had started, but the worker never got, is not stuck with it."""
+    with serving(url, endpoint) as first, Pipe(endpoint) as client:
+        task_id = client.push("lost")
+        lease = client.register_worker("worker")
+        stream = client.poll(lease)
+        taken = client._use().call(Verb.TAKE, lease.token, 1.0, wait=1.0)
+        assert taken.body is not None
+        ended(first)
+        with serving(url, endpoint), lease:
+            again = _next(stream)
+            assert (again.id, again.attempts, again.deaths) == (task_id, 0, 0)
+            lease.finish(again, None)
+
+
+def test_a_worker_leaves_by_the_next_server(url: str, endpoint: str) -> None:
+    """All that it had of the first is given back when it closes."""
+    with serving(url, endpoint) as first, Pipe(endpoint) as client:
+        ids = client.push_bulk([1, 2])
+        lease = client.register_worker("worker")
+        _next(client.poll(lease, prefetch=2))
+        kill(first)
+        with serving(url, endpoint):
+            lease.close()
+            assert client.list_workers() == []
+            assert client.check_status(ids) == dict.fromkeys(ids, Status.PENDING)
+            with pytest.raises(QueueClosed):
+                lease.heartbeat()
+
+
+def test_a_worker_without_a_server_is_alive(url: str, endpoint: str) -> None:
+    """While no server is there, others judge a worker by its own process; it comes back in its own name."""
+    with ipcq.connect(url) as behind, serving(url, endpoint) as first, Pipe(endpoint) as client:
+        task_id = client.push("runs")
+        worker = client.register_worker("worker")
+        _next(client.poll(worker))
+        kill(first)
+        assert behind.resume_abandoned() == []  # it lives
+        assert [each.id for each in behind.list_workers()] == ["worker"]
+        with serving(url, endpoint):
+            worker.close()
+        assert behind.check_status([task_id]) == {task_id: Status.PENDING}
+
+
+def _next(stream: TaskStream) -> Task[Any]:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        task = next(stream)
+        if task is not None:
+            return task
+    raise AssertionError("no task came")
