@@ -6,13 +6,14 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ipcq import MemoryStorage, Monitor, QueueFull, TaskId
+from ipcq import MemoryStorage, Monitor, Pipe, QueueFull, TaskId
 
 from .handlers import SIZES, filler, work
 from .notes import Notes
@@ -26,16 +27,27 @@ def start(role: str, *args: object) -> Program:
     return subprocess.Popen([sys.executable, "-m", __name__, role, *map(str, args)], cwd=root)
 
 
-def monitor(name: str, workers: str) -> None:
+def _opened(where: str) -> MemoryStorage | Pipe:
+    """The queue of that name, or behind that endpoint."""
+    return Pipe(where) if "://" in where else MemoryStorage(where, create=False)
+
+
+def serve(name: str, endpoint: str) -> None:
+    """Put a queue behind a socket until killed."""
+    with MemoryStorage(name, create=False) as storage, Pipe.serve(storage, endpoint):
+        threading.Event().wait()
+
+
+def monitor(where: str, workers: str) -> None:
     """Keep workers on a queue until told to end."""
-    with MemoryStorage(name, create=False) as storage:
+    with _opened(where) as storage:
         Monitor(storage, work, workers=int(workers)).run()
 
 
-def produce(name: str, diary: str, accepted: str, seed: str) -> None:
+def produce(where: str, diary: str, accepted: str, seed: str) -> None:
     """Push without end for `work`; note what was accepted as soon as its push returned."""
     chance, note = random.Random(int(seed)), Notes(accepted)
-    with MemoryStorage(name, create=False) as storage:
+    with _opened(where) as storage:
         for first in count(os.getpid() << 20, 5):
             tasks = [[diary, first + n, 0.001] for n in range(chance.randint(1, 5))]
             if len(tasks) > 1:
@@ -66,5 +78,10 @@ def _insist(storage: MemoryStorage, args: Any) -> TaskId:
 
 
 if __name__ == "__main__":
-    ROLES: dict[str, Callable[..., None]] = {"monitor": monitor, "produce": produce, "crowd": crowd}
+    ROLES: dict[str, Callable[..., None]] = {
+        "serve": serve,
+        "monitor": monitor,
+        "produce": produce,
+        "crowd": crowd,
+    }
     ROLES[sys.argv[1]](*sys.argv[2:])

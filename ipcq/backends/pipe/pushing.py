@@ -60,7 +60,7 @@ class Pusher:
             raise
 
     def _push_part(self, part: Sequence[Staged], terms: Terms, started: float) -> None:
-        stored = 0
+        stored, again = 0, False
         while stored < len(part):
             try:
                 self._send(part[stored:], terms)
@@ -73,7 +73,8 @@ class Pusher:
                     raise
             except DuplicateTask as twice:
                 stored += len(twice.accepted)
-                if not getattr(twice, "_resent", False):
+                again = again or getattr(twice, "_resent", False)
+                if not again:
                     twice.accepted = [task.id for task in part[:stored]]
                     raise
                 stored += 1  # by us: the answer was lost with the server or the connection
