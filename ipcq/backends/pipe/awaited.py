@@ -15,7 +15,7 @@ from ...task import TaskId
 
 __all__ = ["Awaited"]
 
-_SILENCE = 30.0  # seconds after which somebody who waits is taken to be gone; who is not asks anew
+_SILENCE = 60.0  # seconds after which somebody who waits is taken to be gone; who is not asks anew
 _PACE = 0.02  # seconds between two looks at tasks that others than this server pushed
 _MOMENT = 0.001  # seconds: a backend looks at those only when it may wait
 
@@ -42,6 +42,7 @@ class Awaited:
         self._waiters: dict[bytes, _Waiter] = {}
         self._looked = 0.0
         self._askers: dict[TaskId, set[bytes]] = {}
+        self._news: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"<Awaited: {len(self._askers)} tasks by {len(self._waiters)}>"
@@ -63,6 +64,7 @@ class Awaited:
         waiter = self._waiters.get(token)
         if waiter is None:
             return
+        self._news.add(token)  # it may have asked, and be told that there is nothing more
         for task_id in ids:
             waiter.ids.discard(task_id)
             self._drop(task_id, token)
@@ -87,8 +89,11 @@ class Awaited:
             del self._waiters[token]
         return found
 
-    def look(self) -> None:
-        """Sort what came by who waits for it; this waits for a moment, fifty times a second at the most."""
+    def look(self) -> set[bytes]:
+        """Sort what came by who waits for it; for whom there is something, since the last look.
+
+        This waits for a moment, fifty times a second at the most.
+        """
         patience, now = 0.0, time.monotonic()
         if now - self._looked >= _PACE:
             self._looked, patience = now, _MOMENT
@@ -102,7 +107,9 @@ class Awaited:
             for result in results:
                 self._came(result.task_id, result)
             if not results:
-                return
+                break
+        news, self._news = self._news, set()
+        return news
 
     def _sort_out_expired(self) -> None:
         known = self._backend.check_status(self._askers)
@@ -112,6 +119,7 @@ class Awaited:
     def _came(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
         for token in self._askers.pop(task_id, ()):
             waiter = self._waiters[token]
+            self._news.add(token)
             waiter.ids.discard(task_id)
             waiter.came.append((task_id, result))
 

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import ceil
 from secrets import token_bytes
 from typing import Any, NamedTuple
 
@@ -23,9 +24,7 @@ PATIENCE = 30.0
 """Seconds that a request is sent again and again while no server answers."""
 
 _SLICE = 0.05  # seconds between two looks at whether a wait is over
-_RESEND = (
-    1.0  # seconds without an answer after which a request is sent again, beside the time that it may wait
-)
+_RESEND = 1.0  # seconds without an answer after which a request is sent again, beside the time it may wait
 _RECONNECT = (20, 500)  # milliseconds: the first and the longest pause before another try to connect
 
 
@@ -33,7 +32,7 @@ class Response(NamedTuple):
     """What the server answered.
 
     Attributes:
-        resent: whether the request was sent more than once: a server that is gone may have done it.
+        resent: whether the request was sent to more than one server: one that is gone may have done it.
     """
 
     body: Any
@@ -51,12 +50,18 @@ class _Sent(NamedTuple):
 
 
 class Channel:
-    """One socket, used by one thread at a time."""
+    """One socket, used by one thread at a time.
+
+    A server greets each new connection, so a request that went with the last one is sent again at once; and
+    where the greeting is another server's, that is known, too.
+    """
 
     def __init__(self, context: zmq.Context[Any], endpoint: str, name: bytes) -> None:
         self._endpoint = endpoint
-        self._numbers = count()
+        self._numbers = count(1)
         self._sent: _Sent | None = None
+        self._server: bytes | None = None  # who greeted us last
+        self._sent_to: bytes | None = None
         self._last = 0.0
         self._resent = False
         self.mutex = threading.Lock()
@@ -64,6 +69,8 @@ class Channel:
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.setsockopt(zmq.ROUTING_ID, name)
+        self._socket.setsockopt(zmq.PROBE_ROUTER, 1)  # asks for the greeting, on every
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # new connection
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT[0])
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT[1])
         self._socket.connect(endpoint)
@@ -89,31 +96,47 @@ class Channel:
         except FrameError as error:
             raise PushError(f"too much for one message to {self._endpoint!r}: {error}") from error
         self._sent, self._resent = _Sent(number, frames, time.monotonic(), wait), False
-        self._send(frames)
-
-    def _send(self, frames: list[bytes]) -> None:
-        self._last = time.monotonic()
+        self._sent_to = None
         with self.mutex:
             self._check_open()
-            try:
-                self._socket.send_multipart(frames, zmq.NOBLOCK)
-            except zmq.Again:
-                pass  # no server for so long that all that was sent again waits; it is sent later
+            if self._sent.first - self._last > _SLICE and self._socket.poll(0):
+                self._greeted(self._read())
+            self._send(frames)
+
+    def _send(self, frames: list[bytes]) -> None:
+        """Send a request where a server is known to be; with the mutex."""
+        self._last = time.monotonic()
+        if self._server is None:
+            return  # it greets us, and then it is sent
+        self._resent = self._resent or self._sent_to not in (None, self._server)
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            self._sent_to = self._server
+        except zmq.Again:
+            pass  # not connected now: the greeting is to come
 
     def _check_open(self) -> None:
         if self.closed:
             raise QueueClosed(f"the pipe to {self._endpoint!r} was closed; open it again")
 
-    def answer(self, is_over: Callable[[], bool], patience: float = PATIENCE) -> Response | None:
+    def answer(
+        self, is_over: Callable[[], bool], patience: float = PATIENCE, within: float | None = None
+    ) -> Response | None:
         """What the server answered; None where ``is_over`` before that: the answer can be asked for later.
+
+        Args:
+            patience: seconds beside the time that the server may take, after which there is none.
+            within: seconds after which it is over, too.
 
         Raises:
             QueueClosed: the channel was closed meanwhile.
             StorageError: no server answered.
             IpcqError, ValueError, TypeError: what the backend behind the server raised.
         """
+        until = None if within is None else time.monotonic() + within
         while True:
-            reply = self._look()
+            left = _SLICE if until is None else max(0.0, until - time.monotonic())
+            reply = self._look(min(left, _SLICE))
             if reply is not None:
                 response = Response(reply.body, reply.blobs, self._resent)
                 if reply.outcome is Outcome.FAILED:
@@ -121,27 +144,37 @@ class Channel:
                     failure.__dict__["_resent"] = self._resent
                     raise failure
                 return response
-            if is_over():
+            if is_over() or (until is not None and time.monotonic() >= until):
                 return None
             self._send_again(patience)
 
-    def _look(self) -> Reply | None:
-        """The reply, if it comes within a moment."""
+    def _look(self, seconds: float) -> Reply | None:
+        """The reply, if it comes within so long."""
         with self.mutex:  # `close` waits for it
             self._check_open()
             sent = self._sent
-            if sent is None or not self._socket.poll(round(_SLICE * 1000)):
+            if sent is None or not self._socket.poll(ceil(seconds * 1000)):
                 return None
-            try:
-                reply = read_reply(self._socket.recv_multipart())
-            except FrameError as error:
-                raise StorageError(
-                    f"{self._endpoint!r} is no server of this version of ipcq: {error}"
-                ) from error
+            reply = self._read()
+            if self._greeted(reply):
+                self._send(sent.frames)
             if reply.number != sent.number:
                 return None  # of a request that was answered twice
             self._sent = None
             return reply
+
+    def _read(self) -> Reply:
+        try:
+            return read_reply(self._socket.recv_multipart())
+        except FrameError as error:
+            raise StorageError(f"{self._endpoint!r} is no server of this version of ipcq: {error}") from error
+
+    def _greeted(self, reply: Reply) -> bool:
+        """Whether this is the greeting of a server, which is known from now on."""
+        if reply.outcome is not Outcome.WELCOME:
+            return False
+        self._server = reply.body
+        return True
 
     def _send_again(self, patience: float) -> None:
         sent, now = self._sent, time.monotonic()
@@ -152,8 +185,9 @@ class Channel:
                 f"no server answered at {self._endpoint!r} within {now - sent.first:.0f} s; is it running?"
             )
         if now - self._last > sent.wait + _RESEND:
-            self._resent = True
-            self._send(sent.frames)
+            with self.mutex:
+                self._check_open()
+                self._send(sent.frames)
 
     def close(self) -> None:
         """Close the socket, when nobody looks at it."""

@@ -30,10 +30,14 @@ from .wire import (
     unpack_ids,
 )
 
-__all__ = ["LONGEST_WAIT", "Answer", "Desk", "Waiting"]
+__all__ = ["A_TASK", "LONGEST_AWAIT", "LONGEST_WAIT", "ROOM", "Answer", "Desk", "Waiting"]
 
 LONGEST_WAIT = 1.0
-"""Seconds that a request is kept before it is answered: who wants to wait on asks again."""
+"""Seconds that a request for room is kept before it is answered: who wants to wait on asks again."""
+LONGEST_AWAIT = 20.0
+"""The same, for results."""
+A_TASK, ROOM = b"a task", b"room"
+"""What requests wait for."""
 _MOST_RESULTS = 256
 _PLAIN = MsgpackCodec()
 
@@ -51,12 +55,13 @@ class Waiting(NamedTuple):
     Attributes:
         until: when it is answered whatever there is, by `time.monotonic`.
         attempt: the answer, or None as long as there is nothing; called with whether it is over.
-        takes: whether it waits for a task: of those that do, none finds what the first does not.
+        topic: what it waits for: `A_TASK`, `ROOM`, or the token under which results are awaited. Of those who
+            wait for the same, none finds what the first does not.
     """
 
     until: float
     attempt: Callable[[bool], Answer | None]
-    takes: bool = False
+    topic: bytes
 
 
 class Desk:
@@ -149,7 +154,7 @@ class Desk:
                 raise
             return Answer(len(tasks))
 
-        return Waiting(_until(wait), attempt)
+        return Waiting(_until(wait), attempt, ROOM)
 
     def _update(self, blobs: Sequence[bytes], row: list[Any], expect: int | None) -> Answer:
         task_id, lease, parts = row
@@ -200,7 +205,7 @@ class Desk:
                 return self._one(task)
             return Answer() if over or member.stream is None else None
 
-        return Waiting(until, attempt, takes=True)
+        return Waiting(until, attempt, A_TASK)
 
     def _next(self, member: Member) -> Task[Any] | None:
         """The next task that is there; one who was woken before looks once and does not wait."""
@@ -209,10 +214,13 @@ class Desk:
         member.stream.wake()
         return next(member.stream, None)
 
-    def _finish(self, blobs: Sequence[bytes], token: int, task_id: bytes, lease: list[int]) -> Answer:
-        task = _held(task_id, lease)
-        self.members.get(token).lease.finish(task, Encoded(blobs[0]))
-        return Answer()
+    def _finish(
+        self, blobs: Sequence[bytes], token: int, task_id: bytes, lease: list[int], more: bool
+    ) -> Answer:
+        """End a run; with ``more``, answered with the next task, where one is there."""
+        member = self.members.get(token)
+        member.lease.finish(_held(task_id, lease), Encoded(blobs[0]))
+        return self._one(self._next(member) if more else None)
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
@@ -268,7 +276,7 @@ class Desk:
             ]
             return Answer(rows, blobs) if rows or over else None
 
-        return Waiting(_until(wait), attempt)
+        return Waiting(_until(wait, LONGEST_AWAIT), attempt, token)
 
     def _forget(self, token: bytes, ids: bytes) -> Answer:
         self.awaited.forget(token, unpack_ids(ids))
@@ -306,8 +314,8 @@ def _page(page: Any) -> Answer:
     return Answer([[pack_task(t, blobs) for t in page.items], page.page, page.page_size, page.total], blobs)
 
 
-def _until(wait: float) -> float:
-    return time.monotonic() + min(max(0.0, wait), LONGEST_WAIT)
+def _until(wait: float, most: float = LONGEST_WAIT) -> float:
+    return time.monotonic() + min(max(0.0, wait), most)
 
 
 def _held(task_id: bytes, lease: list[int]) -> Task[Any]:

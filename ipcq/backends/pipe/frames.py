@@ -84,6 +84,8 @@ class Outcome(IntEnum):
 
     DONE = 0
     FAILED = 1
+    WELCOME = 2
+    """No answer: a server says that this is a new connection, and which server it is; the number is 0."""
 
 
 class FrameError(Exception):
@@ -95,7 +97,7 @@ class Request:
     """What a client asks.
 
     Attributes:
-        number: grows with each request of one socket; the reply has the same.
+        number: from 1, grows with each request of one socket; the reply has the same.
         body: plain values; what it means is the verb's affair.
         blobs: payloads, in the order in which the body speaks of them.
     """

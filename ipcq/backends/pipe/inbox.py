@@ -13,12 +13,14 @@ from ...result import TaskResult
 from ...task import TaskId
 from ..completions import AwaitedResults
 from .channels import Channel, Channels, Response
+from .desk import LONGEST_AWAIT
 from .frames import Verb
 from .wire import Decoding, pack_ids, unpack_id, unpack_result
 
 __all__ = ["PipeInbox"]
 
 _PART = 50_000  # ids in one message
+_ANSWERED = 1.0  # seconds that an answer that is on its way may take
 _LOOK = 0.05  # seconds that one thread waits for another that looks already
 
 
@@ -61,6 +63,19 @@ class PipeInbox:
         with suppress(IpcqError):
             if gone:
                 self._channels().call(Verb.FORGET, self._token, pack_ids(gone), patience=0.0)
+                self._ask_no_more()
+
+    def _ask_no_more(self) -> None:
+        """Where nothing is awaited any more, the server answers what we asked: the channel is free again."""
+        if self._open or not self._fetching.acquire(blocking=False):
+            return
+        try:
+            if self._asking is not None and not self._asking.closed:
+                self._asking.answer(_no, within=_ANSWERED)
+        finally:
+            if self._asking is not None:
+                self._done_with(self._channels(), self._asking)
+            self._fetching.release()
 
     def await_change(self, is_over: Callable[[], bool], timeout: float) -> None:
         """Fetch what is there; else wait until something is, `is_over`, or ``timeout`` s passed."""
@@ -75,11 +90,14 @@ class PipeInbox:
         channels = self._channels()
         channel = self._asking
         if channel is None or channel.closed:
+            if timeout <= 0:
+                self.look_at_all()
+                return
             channel = channels.take()
-            channel.begin(Verb.RESULTS, [self._token, timeout], wait=timeout)
+            channel.begin(Verb.RESULTS, [self._token, LONGEST_AWAIT], wait=LONGEST_AWAIT)
         self._asking = channel
         try:
-            response = channel.answer(is_over)
+            response = channel.answer(is_over, within=timeout)
             if response is None:
                 return
         except BaseException:
@@ -125,7 +143,7 @@ class PipeInbox:
 
     def look_at_all(self) -> None:
         """Fetch what is there."""
-        self.await_change(_no, 0.0)
+        self._hand_out(self._channels().call(Verb.RESULTS, self._token, 0.0))
 
     def wake(self) -> None:
         """Nothing to do: whoever waits looks up twenty times a second."""

@@ -8,13 +8,14 @@ import time
 import traceback
 from collections import OrderedDict
 from contextlib import ExitStack
+from secrets import token_bytes
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 
 from ...errors import IpcqError, NotSupported, StorageError
-from .desk import Desk, Waiting
+from .desk import A_TASK, ROOM, Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
 from .failures import pack_failure
 from .frames import (
@@ -26,6 +27,7 @@ from .frames import (
     read_request,
     write_reply,
 )
+from .parking import Parked, Parking
 from .wire import Passing
 
 __all__ = ["Server"]
@@ -58,14 +60,6 @@ class _Peer:
         self.heard = 0.0
 
 
-class _Parked(NamedTuple):
-    """Somebody who waits for an answer."""
-
-    who: bytes
-    number: int
-    waiting: Waiting
-
-
 class Server:
     """Serves a backend at an endpoint while it is entered; made by `Pipe.serve`.
 
@@ -88,13 +82,14 @@ class Server:
         check_codec(endpoint, self._codec)
         self._given, self._dead_after = backend, dead_after
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()
-        self._parked: list[_Parked] = []
+        self._parking = Parking(self._attempt)
+        self._token = token_bytes(12)  # tells clients whether this is the server that they knew
         self._thread: threading.Thread | None = None
         self._stack = ExitStack()
         self._tended = 0.0
 
     def __repr__(self) -> str:
-        state = f"{len(self._peers)} sockets, {len(self._parked)} wait" if self._thread else "not serving"
+        state = f"{len(self._peers)} sockets, {len(self._parking)} wait" if self._thread else "not serving"
         return f"<Server of {self._given!r} at {self.endpoint!r} [{state}]>"
 
     def __enter__(self) -> Server:
@@ -147,7 +142,7 @@ class Server:
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._theirs, zmq.POLLIN)
         while True:
-            ready = dict(poller.poll(round((_GLANCE if self._parked else _TICK) * 1000)))
+            ready = dict(poller.poll(round((_GLANCE if self._parking else _TICK) * 1000)))
             if self._theirs in ready:
                 return
             try:
@@ -170,6 +165,9 @@ class Server:
             self._forget_peers(now)
 
     def _receive(self, who: bytes, frames: list[bytes]) -> None:
+        if frames == [b""]:  # a new connection
+            self._socket.send_multipart([who, *write_reply(Reply(0, Outcome.WELCOME, self._token))])
+            return
         try:
             request = read_request(frames)
         except FrameError as error:
@@ -192,7 +190,7 @@ class Server:
             if isinstance(answer, Waiting):
                 now = answer.attempt(answer.until <= time.monotonic())
                 if now is None:
-                    self._parked.append(_Parked(who, request.number, answer))
+                    self._parking.add(Parked(who, request.number, answer))
                     return
                 answer = now
             self._answer(who, Reply(request.number, Outcome.DONE, answer.body, answer.blobs))
@@ -201,20 +199,11 @@ class Server:
 
     def _look_after_waiting(self) -> None:
         """Answer who can be answered, and whose time is over; in the order in which they came."""
-        if not self._parked:
-            return
-        self._desk.awaited.look()
-        now, nothing_to_take, left = time.monotonic(), False, list[_Parked]()
-        for parked in self._parked:
-            takes, over = parked.waiting.takes, parked.waiting.until <= now
-            if takes and nothing_to_take and not over:
-                left.append(parked)
-            elif not self._attempt(parked, over):
-                nothing_to_take |= takes
-                left.append(parked)
-        self._parked = left
+        if self._parking:
+            self._parking.look((A_TASK, ROOM, *self._desk.awaited.look()))
+            self._parking.end(time.monotonic())
 
-    def _attempt(self, parked: _Parked, over: bool) -> bool:
+    def _attempt(self, parked: Parked, over: bool) -> bool:
         """Answer one who waits, if there is something, or its time is over; whether it waits no more."""
         peer = self._peers.get(parked.who)
         if peer is None or peer.number != parked.number:

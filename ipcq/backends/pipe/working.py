@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -30,7 +31,10 @@ _WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
 class PipeLease:
-    """A worker that is registered behind the pipe. Fulfils `WorkerLease`."""
+    """A worker that is registered behind the pipe. Fulfils `WorkerLease`.
+
+    A worker that holds tasks ahead gets the next one with the answer to what it finished.
+    """
 
     def __init__(
         self, channels: Callable[[], Channels], worker_id: str, layers: Iterable[str], codec: Codec
@@ -42,7 +46,8 @@ class PipeLease:
         self._pid = os.getpid()
         self._stop = False
         self._closed = False
-        self._prefetch = 0  # of the stream; 0 for none
+        self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
+        self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
         self._entering = threading.Lock()
         self._token = 0
@@ -70,12 +75,18 @@ class PipeLease:
             if self._token == token:
                 self._enter(patience)
 
-    def ask(self, verb: Verb, *body: Any, blobs: Sequence[bytes] = (), patience: float = PATIENCE) -> Any:
+    def ask(self, verb: Verb, *body: Any, patience: float = PATIENCE) -> Any:
         """What the server answers to a question of this worker's; a new server gets to know it first."""
+        return self._ask(verb, *body, patience=patience)[0].body
+
+    def _ask(
+        self, verb: Verb, *body: Any, blobs: Sequence[bytes] = (), patience: float = PATIENCE
+    ) -> tuple[Response, int]:
+        """The same, and the token under which it was asked."""
         while True:
             token = self._token
             try:
-                return self.channels().call(verb, token, *body, blobs=blobs, patience=patience).body
+                return self.channels().call(verb, token, *body, blobs=blobs, patience=patience), token
             except NotRegistered:
                 self.enter_again(token, patience)
 
@@ -128,8 +139,12 @@ class PipeLease:
         """RUNNING -> DONE with this value."""
         data = bytes(self._codec.encode(value))
         held = self._held(task)
+        stream = self.stream() if self.stream is not None else None
+        more = stream is not None and stream.wants_more
         with self._ending(task):
-            self.ask(Verb.FINISH, *held, blobs=[data])
+            response, token = self._ask(Verb.FINISH, *held, more, blobs=[data])
+        if stream is not None:
+            stream.keep(response, token)
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -203,7 +218,9 @@ class PipeStream(AwaitedTasks):
         self._owned = owned
         self._woken = False
         self._asking: tuple[Channel, int] | None = None
+        self._holds_ahead = prefetch > 1
         lease.open_stream(prefetch)
+        lease.stream = weakref.ref(self)
 
     def __repr__(self) -> str:
         return f"<PipeStream of {self._lease.worker_id!r} [{'closed' if self._closed else 'open'}]>"
@@ -238,6 +255,19 @@ class PipeStream(AwaitedTasks):
             return None
         channels.give(channel)
         return self._read(response, token)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the next task may come before it is asked for."""
+        return self._holds_ahead and not (self._closed or self._woken or self._kept or self._asking)
+
+    def keep(self, response: Response, token: int) -> None:
+        """Have a task that came before it was asked for be the next."""
+        task = self._read(response, token) if response.body else None
+        if task is not None:
+            self._kept.append(task)
+            if self._closed:
+                self._return_kept()
 
     def _is_over(self) -> bool:
         return self._woken
