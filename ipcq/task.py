@@ -182,7 +182,8 @@ class Task(Generic[T]):
     @classmethod
     def of(cls, args: T, **parts: Any) -> Task[T]:
         """Make a task to be pushed with `TaskSink.push_task`; ``parts`` as the attributes."""
-        parts.setdefault("id", TaskId.new())
+        if "id" not in parts:
+            parts["id"] = TaskId.new()
         return cls(**parts, _args=args)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ __all__ = [
     "Parts",
     "Terms",
     "bulk_parts",
+    "ids_for",
     "chunks",
     "microseconds",
     "moment",
@@ -119,6 +120,13 @@ def bulk_parts(parts: Mapping[str, Any]) -> Parts:
     if "id" in parts:
         raise TypeError("tasks of one bulk cannot share an id; use push_all with Task.of(args, id=...)")
     return read_parts(**parts) if parts else DEFAULTS
+
+
+def ids_for(count: int, ids: Sequence[TaskId] | None) -> Sequence[TaskId]:
+    """The ids of so many tasks: those that were given, or new ones."""
+    if ids is not None and len(ids) != count:
+        raise ValueError(f"{count} tasks cannot have {len(ids)} ids: each has one")
+    return ids if ids is not None else TaskId.many(count)
 
 
 def parts_of(task: Task[Any]) -> Parts:

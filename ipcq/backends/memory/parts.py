@@ -220,9 +220,17 @@ class HeldTask(Task[Any]):
         else:  # metadata behind the payload, or another codec
             self._fill(payload)
 
-    def _fill(self, payload: bytes | memoryview | None) -> None:
+    def read(self) -> Task[Any]:
+        """All of it, as it was handed out."""
+        return self._read(self.payload) if self.held[5] == self._holder.codecs.mark else self
+
+    def _read(self, payload: bytes | memoryview | None) -> Task[Any]:
         held, (queue, codecs, worker_id) = self.held, self._holder
-        whole = task_of(Slot.of(held[0], held[3], held[4]), queue, codecs, payload, worker_id)
+        return task_of(Slot.of(held[0], held[3], held[4]), queue, codecs, payload, worker_id)
+
+    def _fill(self, payload: bytes | memoryview | None) -> None:
+        held, codecs = self.held, self._holder.codecs
+        whole = self._read(payload)
         for name, slot in _LAZY.items():
             try:
                 slot.__get__(self)

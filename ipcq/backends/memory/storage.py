@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial, reduce
 from operator import add
@@ -23,7 +23,7 @@ from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
-from ..parts import DEFAULTS, Terms, bulk_parts, microseconds, moment_of, read_parts
+from ..parts import DEFAULTS, Terms, bulk_parts, ids_for, microseconds, moment_of, read_parts
 from ..streams import push_stream
 from ..unknown_codec import codec_or_unknown
 from ..weak import Weak
@@ -250,15 +250,27 @@ class MemoryStorage:
         return ids[0]
 
     def push_bulk(
-        self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
+        self,
+        iterable: Iterable[Any],
+        *,
+        timeout: float | None = None,
+        block: bool = True,
+        ids: Sequence[TaskId] | None = None,
+        **parts: Any,
     ) -> list[TaskId]:
-        """Encode all first (if one fails, none is pushed), then store them in order."""
+        """Encode all first (if one fails, none is pushed), then store them in order.
+
+        Args:
+            ids: of the tasks; None for new ones.
+        """
         self._attached()
         read = bulk_parts(parts)
         many = list(iterable)
-        ids = TaskId.many(len(many))
+        if ids:
+            read = read._replace(id=ids[0])  # so it is looked whether one of them is there already
+        ids = ids_for(len(many), ids)
         self._store(self._pusher.stage(many, read, ids), Terms.of(timeout, block))
-        return ids
+        return list(ids)
 
     def push_stream(
         self,

@@ -30,7 +30,7 @@ from .channels import Channels, Response
 from .endpoints import check_codec, check_directory, check_endpoint
 from .frames import Verb
 from .inbox import PipeInbox
-from .pushing import Pusher, Staged, row_of
+from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
 from .wire import (
     pack_filter,
@@ -276,12 +276,11 @@ class Pipe:
 
     def update(self, task: Task[Any], *, expect: Status | None = None) -> Task[Any]:
         """Store the parts of ``task`` that may change, all of them or none."""
-        staged = Staged(TaskId(task.id), self._payload(task), parts_of(task))
+        row = parts_row(parts_of(task))
+        row[0] = task.run_at  # as it was fetched, where nobody changed it
         lease = list(task.lease) if task.lease is not None else None
-        row = row_of(staged)
-        row[1] = task.run_at  # as it was fetched, where nobody changed it
-        told = [row[0], lease, row[1:]], int(expect) if expect is not None else None
-        return self._task(self._use().call(Verb.UPDATE, *told, blobs=[staged.payload]))
+        told = pack_id(TaskId(task.id)), lease, row, int(expect) if expect is not None else None
+        return self._task(self._use().call(Verb.UPDATE, *told, blobs=[self._payload(task)]))
 
     def _payload(self, task: Task[Any]) -> bytes:
         """The arguments as bytes; as they were fetched if nobody looked at them."""

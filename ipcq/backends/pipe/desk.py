@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -11,10 +11,10 @@ from ...backend import WorkerExit
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
-from ...task import Lease, Task
+from ...task import Lease, Task, TaskId
 from .awaited import Awaited
 from .frames import Request, Verb
-from .members import Member, Members
+from .members import Members
 from .wire import (
     Encoded,
     pack_id,
@@ -139,26 +139,41 @@ class Desk:
 
     # --- tasks in -----------------------------------------------------------------------------------
 
-    def _push(self, blobs: Sequence[bytes], rows: list[Any], wait: float) -> Waiting:
-        tasks = [_task_to_push(row, blob) for row, blob in zip(rows, blobs, strict=True)]
+    def _push(self, blobs: Sequence[bytes], ids: bytes, rows: list[Any], wait: float) -> Waiting:
+        """Store tasks; ``rows`` say how each is to be run, or one of all of them."""
+        wanted, parts = unpack_ids(ids), [_parts_to_push(*row) for row in rows]
+        values = [Encoded(blob) for blob in blobs]
         done: list[int] = []
+
+        def push(start: int) -> None:
+            if len(parts) == 1:
+                self._backend.push_bulk(values[start:], ids=wanted[start:], timeout=0.0, **parts[0])
+                return
+            every = zip(values[start:], wanted[start:], parts[start:], strict=True)
+            self._backend.push_all((_task_of(*each) for each in every), timeout=0.0)
 
         def attempt(over: bool) -> Answer | None:
             try:
-                self._backend.push_all(tasks[len(done) :], timeout=0.0)
+                push(len(done))
             except TaskSinkError as error:
                 done.extend(error.accepted)
                 if isinstance(error, QueueFull) and error.waiting_helps and not over:
                     return None
-                error.accepted = [task.id for task in tasks[: len(done)]]
+                error.accepted = wanted[: len(done)]
                 raise
-            return Answer(len(tasks))
+            return Answer(len(wanted))
 
         return Waiting(_until(wait), attempt, ROOM)
 
-    def _update(self, blobs: Sequence[bytes], row: list[Any], expect: int | None) -> Answer:
-        task_id, lease, parts = row
-        task = _task_to_push([task_id, *parts], blobs[0])
+    def _update(
+        self,
+        blobs: Sequence[bytes],
+        task_id: bytes,
+        lease: list[int] | None,
+        row: list[Any],
+        expect: int | None,
+    ) -> Answer:
+        task = _task_of(Encoded(blobs[0]), unpack_id(task_id), _parts_to_push(*row))
         task.lease = Lease(*lease) if lease is not None else None
         stored = self._backend.update(task, expect=Status(expect) if expect is not None else None)
         return self._one(stored)
@@ -193,34 +208,27 @@ class Desk:
             member.stream = None
         return Answer()
 
-    def _take(self, token: int, wait: float) -> Waiting:
+    def _take(self, token: int, wait: float, most: int) -> Waiting:
         until, first = _until(wait), True
 
         def attempt(over: bool) -> Answer | None:
             nonlocal first
             member = self.members.get(token)
-            task = self._next(member) if first or member.lives else None
+            tasks = member.take(most) if first or member.lives else []
             first = False
-            if task is not None:
-                return self._one(task)
+            if tasks:
+                return _rows(tasks)
             return Answer() if over or member.stream is None else None
 
         return Waiting(until, attempt, A_TASK)
 
-    def _next(self, member: Member) -> Task[Any] | None:
-        """The next task that is there; one who was woken before looks once and does not wait."""
-        if member.stream is None:
-            return None
-        member.stream.wake()
-        return next(member.stream, None)
-
     def _finish(
-        self, blobs: Sequence[bytes], token: int, task_id: bytes, lease: list[int], more: bool
+        self, blobs: Sequence[bytes], token: int, held: list[tuple[bytes, list[int]]], more: bool
     ) -> Answer:
-        """End a run; with ``more``, answered with the next task, where one is there."""
+        """End runs; with ``more``, answered with the next task, where one is there."""
         member = self.members.get(token)
-        member.lease.finish(_held(task_id, lease), Encoded(blobs[0]))
-        return self._one(self._next(member) if more else None)
+        member.finish([_held(*each) for each in held], [Encoded(blob) for blob in blobs])
+        return _rows(member.take(1) if more else ())
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
@@ -309,6 +317,11 @@ class Desk:
         return Answer(pack_stats(self._backend.queue_stats(queue)))
 
 
+def _rows(tasks: Iterable[Task[Any]]) -> Answer:
+    blobs: list[bytes] = []
+    return Answer([pack_task(task, blobs) for task in tasks], blobs)
+
+
 def _page(page: Any) -> Answer:
     blobs: list[bytes] = []
     return Answer([[pack_task(t, blobs) for t in page.items], page.page, page.page_size, page.total], blobs)
@@ -322,17 +335,27 @@ def _held(task_id: bytes, lease: list[int]) -> Task[Any]:
     return Task(unpack_id(task_id), lease=Lease(*lease))
 
 
-def _task_to_push(row: Sequence[Any], payload: bytes) -> Task[Any]:
-    """A task whose arguments are what the client encoded."""
-    task_id, run_at, priority, max_attempts, max_deaths, timeout, keep_result, metadata = row
-    return Task.of(
-        Encoded(payload),
-        id=unpack_id(task_id),
-        run_at=run_at,
-        priority=priority,
-        max_attempts=max_attempts,
-        max_deaths=max_deaths,
-        timeout=timeout,
-        keep_result=keep_result,
-        metadata=_PLAIN.decode(metadata) if metadata else {},
-    )
+def _parts_to_push(
+    run_at: float,
+    priority: int,
+    max_attempts: int,
+    max_deaths: int,
+    timeout: float | None,
+    keep_result: bool,
+    metadata: bytes,
+) -> dict[str, Any]:
+    """How tasks are to be run, as a push takes it."""
+    return {
+        "run_at": run_at,
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "max_deaths": max_deaths,
+        "run_timeout": timeout,
+        "keep_result": keep_result,
+        "metadata": _PLAIN.decode(metadata) if metadata else {},
+    }
+
+
+def _task_of(value: Encoded, task_id: TaskId, parts: Mapping[str, Any]) -> Task[Any]:
+    others = dict(parts)
+    return Task.of(value, id=task_id, timeout=others.pop("run_timeout"), **others)

@@ -1,9 +1,11 @@
 """What travels: requests and replies as messages of a few frames. Bytes and bounds only, no socket.
 
-A message is a head, packed by msgpack, and the large things that it speaks of, a frame each, as they are::
+A message is a head, packed by msgpack, and the large payloads that it speaks of, a frame each, as they are::
 
-    [version, REQUEST, number, verb,    body]   payload   payload   ...
-    [version, REPLY,   number, outcome, body]   payload   payload   ...
+    [version, REQUEST, number, verb,    body, payloads]   payload   payload   ...
+    [version, REPLY,   number, outcome, body, payloads]   payload   payload   ...
+
+``payloads`` has them in their order: the small ones, and nil for each that has a frame.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import msgpack
 __all__ = [
     "LARGEST_BLOB",
     "LARGEST_HEAD",
+    "LARGEST_SMALL",
     "MOST_BLOBS",
     "VERSION",
     "FrameError",
@@ -33,8 +36,10 @@ __all__ = [
 
 VERSION = 1
 """Of the messages; both sides have the same one."""
-LARGEST_HEAD = 16 << 20
+LARGEST_HEAD = 32 << 20
 """Bytes: a page of a thousand tasks with metadata, or the ids of a hundred thousand results."""
+LARGEST_SMALL = 8192
+"""Bytes of a payload that lies in the head: a frame of its own would cost more than its copy."""
 LARGEST_BLOB = 1 << 30
 """Bytes of one payload or result."""
 MOST_BLOBS = 1024
@@ -147,30 +152,47 @@ def read_reply(frames: Sequence[bytes]) -> Reply:
 
 
 def _write(kind: int, number: int, what: int, body: Any, blobs: Sequence[bytes]) -> list[bytes]:
+    small = [blob if len(blob) <= LARGEST_SMALL else None for blob in blobs]
     try:
-        head = msgpack.packb([VERSION, kind, number, int(what), body], use_bin_type=True)
+        head = msgpack.packb([VERSION, kind, number, int(what), body, small], use_bin_type=True)
     except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(f"this cannot travel: {error}; plain values can") from error
-    frames = [head, *blobs]
-    _check_bounds(frames)
+    frames = [head, *(blob for blob, at in zip(blobs, small, strict=True) if at is None)]
+    _check_bounds(frames, len(small))
     return frames
 
 
 def _read(kind: int, frames: Sequence[bytes]) -> tuple[int, int, Any, Sequence[bytes]]:
     if not frames:
         raise FrameError("a message without frames")
-    _check_bounds(frames)
+    _check_bounds(frames, len(frames) - 1)
     head = _unpack(frames[0])
-    if not isinstance(head, list) or len(head) != 5:
-        raise FrameError("the head is no list of version, kind, number, verb and body")
-    version, found, number, what, body = head
+    if not isinstance(head, list) or len(head) != 6:
+        raise FrameError("the head is no list of version, kind, number, verb, body and payloads")
+    version, found, number, what, body, small = head
     if type(version) is not int or version != VERSION:
         raise FrameError(f"a message of version {version!r:.40}; this is version {VERSION}")
     if type(found) is not int or found != kind:
         raise FrameError(f"a message of kind {found!r:.40}, where {kind} belongs")
     if type(number) is not int or not 0 <= number <= _LARGEST_NUMBER or type(what) is not int:
         raise FrameError("number or verb is no number in its bounds")
-    return number, what, body, frames[1:]
+    return number, what, body, _all_of(small, frames[1:])
+
+
+def _all_of(small: Any, large: Sequence[bytes]) -> Sequence[bytes]:
+    """The payloads in their order."""
+    if type(small) is not list or len(small) > MOST_BLOBS:
+        raise FrameError("the payloads are no list in its bounds")
+    if not large and all(type(blob) is bytes for blob in small):
+        return small
+    rest = iter(large)
+    try:
+        blobs = [next(rest) if blob is None else blob for blob in small]
+    except StopIteration:
+        raise FrameError("fewer frames than payloads") from None
+    if next(rest, None) is not None or not all(isinstance(blob, bytes) for blob in blobs):
+        raise FrameError("more frames than payloads, or a payload that is none")
+    return blobs
 
 
 def _unpack(head: bytes) -> Any:
@@ -187,9 +209,9 @@ def _unpack(head: bytes) -> Any:
         raise FrameError(f"the head is not msgpack: {str(error) or type(error).__name__:.200}") from error
 
 
-def _check_bounds(frames: Sequence[bytes]) -> None:
-    if len(frames) > MOST_BLOBS + 1:
-        raise FrameError(f"{len(frames) - 1} payloads in one message; {MOST_BLOBS} are the most")
+def _check_bounds(frames: Sequence[bytes], payloads: int) -> None:
+    if payloads > MOST_BLOBS:
+        raise FrameError(f"{payloads} payloads in one message; {MOST_BLOBS} are the most")
     if len(frames[0]) > LARGEST_HEAD:
         raise FrameError(f"a head of {len(frames[0])} bytes; {LARGEST_HEAD} are the most")
     for blob in frames[1:]:

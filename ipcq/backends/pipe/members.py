@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Protocol, cast
@@ -26,6 +26,14 @@ class _Lease(WorkerLease, Protocol):
 
     @property
     def place(self) -> tuple[int, ...]: ...
+
+    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None: ...
+
+
+class _Stream(TaskStream, Protocol):
+    """Tasks, and many of them at once."""
+
+    def take_many(self, most: int) -> list[Task[Any]]: ...
 
 
 class _Judging(ResumeAbandoned, Protocol):
@@ -55,7 +63,7 @@ class Member:
 
     lease: _Lease
     identity: Identity | None
-    stream: TaskStream | None = None
+    stream: _Stream | None = None
     heard: float = field(default_factory=time.monotonic)
     gone: float | None = None
 
@@ -63,6 +71,23 @@ class Member:
     def lives(self) -> bool:
         """Whether it can still be handed a task."""
         return self.identity is None or not identity_is_gone(self.identity)
+
+    def take(self, most: int) -> list[Task[Any]]:
+        """Tasks that are there; one who was woken before looks once and does not wait."""
+        if self.stream is None:
+            return []
+        self.stream.wake()
+        if most > 1:
+            return self.stream.take_many(most)
+        task = next(self.stream, None)
+        return [task] if task is not None else []
+
+    def finish(self, tasks: Sequence[Task[Any]], values: Sequence[Any]) -> None:
+        """Each with its value."""
+        if len(tasks) == 1:
+            self.lease.finish(tasks[0], values[0])
+        else:
+            self.lease.finish_many(tasks, values)
 
     def close(self) -> None:
         """Give back what it has."""

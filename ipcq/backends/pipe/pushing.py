@@ -13,11 +13,11 @@ from ..parts import Parts, Terms, parts_of, refuse
 from .channels import Channels
 from .desk import LONGEST_WAIT
 from .frames import Verb
-from .wire import pack_id
+from .wire import pack_ids
 
-__all__ = ["Pusher", "Staged", "row_of"]
+__all__ = ["Pusher", "Staged", "parts_row"]
 
-_TOGETHER = 256  # tasks in one message
+_TOGETHER = 512  # tasks in one message
 _LARGEST_PART = 16 << 20  # bytes of payloads in one message, unless one alone is larger
 
 
@@ -81,19 +81,21 @@ class Pusher:
 
     def _send(self, part: Sequence[Staged], terms: Terms) -> None:
         wait = min(LONGEST_WAIT, max(0.0, _left(terms)))
-        rows, blobs = [row_of(task) for task in part], [task.payload for task in part]
-        self._channels().call(Verb.PUSH, rows, wait, blobs=blobs, wait=wait)
+        parts = (
+            [part[0].parts] if all(task.parts is part[0].parts for task in part) else [t.parts for t in part]
+        )
+        ids, rows = pack_ids(task.id for task in part), [parts_row(each) for each in parts]
+        blobs = [task.payload for task in part]
+        self._channels().call(Verb.PUSH, ids, rows, wait, blobs=blobs, wait=wait)
 
 
 def _left(terms: Terms) -> float:
     return LONGEST_WAIT if terms.until is None else terms.until - time.monotonic()
 
 
-def row_of(task: Staged) -> list[Any]:
-    """A task to be stored, as plain values beside its payload."""
-    parts = task.parts
+def parts_row(parts: Parts) -> list[Any]:
+    """How a task is to be run, as plain values."""
     return [
-        pack_id(task.id),
         parts.run_at / 1e6,
         parts.priority,
         parts.max_attempts,

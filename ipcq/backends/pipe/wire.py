@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from struct import iter_unpack
 from typing import Any
 
 from ...codecs import MsgpackCodec
@@ -10,6 +12,7 @@ from ...expose import Filter, QueueInfo, RunningWorker, Statistic, StatType
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
 from ...task import Lease, Task, TaskId
+from ..memory.parts import HeldTask
 from .frames import FrameError
 
 __all__ = [
@@ -90,7 +93,7 @@ def unpack_ids(data: Any) -> list[TaskId]:
     """`FrameError` where they are no ids."""
     if not isinstance(data, bytes) or len(data) % _ID_BYTES:
         raise FrameError("ids are 16 bytes each")
-    return [unpack_id(data[at : at + _ID_BYTES]) for at in range(0, len(data), _ID_BYTES)]
+    return [TaskId(high << 64 | low) for high, low in iter_unpack(">QQ", data)]
 
 
 # --- tasks ----------------------------------------------------------------------------------------
@@ -101,8 +104,13 @@ _FIELDS = (
 )  # fmt: skip
 
 
+_fields_of = attrgetter(*_FIELDS)
+
+
 def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
     """A task; its payload is added to ``blobs``."""
+    if isinstance(task, HeldTask):  # faster than to ask it for each of its parts
+        task = task.read()
     place = None
     if task.payload is not None:
         place = len(blobs)
@@ -112,8 +120,8 @@ def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
         int(task.status),
         place,
         list(task.lease) if task.lease is not None else None,
-        _PLAIN.encode(dict(task.metadata)),
-        *(getattr(task, name) for name in _FIELDS),
+        _PLAIN.encode(dict(task.metadata)) if task.metadata else b"",
+        *_fields_of(task),
     ]
 
 
@@ -124,7 +132,7 @@ def unpack_task(row: Sequence[Any], blobs: Sequence[bytes], decoding: Decoding) 
     return Task(
         unpack_id(task_id),
         status=Status(status),
-        metadata=_PLAIN.decode(metadata),
+        metadata=_PLAIN.decode(metadata) if metadata else {},
         lease=Lease(*lease) if lease is not None else None,
         payload=blobs[place] if place is not None else None,
         _decode=decoding(parts["codec"]),  # type: ignore[arg-type] # bytes are what it is given here

@@ -19,7 +19,7 @@ from ..awaiting import AwaitedTasks
 from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
-from .frames import Verb
+from .frames import MOST_BLOBS, Verb
 from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
 
 __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
@@ -27,6 +27,7 @@ __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 LAST_PATIENCE = 2.0
 """Seconds that leaving waits for a server."""
 LONGEST_DELAY = 1e10  # seconds
+_TOGETHER = 256  # tasks that are ended by one message
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
@@ -103,21 +104,22 @@ class PipeLease:
         else:
             self.ask(Verb.CLOSE_STREAM)
 
-    def was_handed(self, task: Task[Any], token: int) -> bool:
-        """Note a task that is ours now; False where the next server was told that we do not have it.
+    def was_handed(self, tasks: Iterable[Task[Any]], token: int) -> bool:
+        """Note tasks that are ours now; False where the next server was told that we do not have them.
 
         Args:
             token: under which it was asked for.
         """
         with self._entering:
-            if self._token != token or task.lease is None:
+            if self._token != token:
                 return False
-            self._has[task.id] = task.lease
+            self._has.update((task.id, task.lease) for task in tasks if task.lease is not None)
             return True
 
-    def _is_rid_of(self, task: Task[Any]) -> None:
-        if self._has.get(task.id) == task.lease:
-            self._has.pop(task.id, None)
+    def _is_rid_of(self, tasks: Iterable[Task[Any]]) -> None:
+        for task in tasks:
+            if self._has.get(task.id) == task.lease:
+                self._has.pop(task.id, None)
 
     # --- what a worker does -----------------------------------------------------------------------------
 
@@ -138,13 +140,38 @@ class PipeLease:
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
         data = bytes(self._codec.encode(value))
-        held = self._held(task)
         stream = self.stream() if self.stream is not None else None
-        more = stream is not None and stream.wants_more
-        with self._ending(task):
-            response, token = self._ask(Verb.FINISH, *held, more, blobs=[data])
+        response, token = self._finish([task], [data], stream is not None and stream.wants_more)
         if stream is not None:
             stream.keep(response, token)
+
+    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
+        """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
+
+        Args:
+            tasks: as `PipeStream.take_many` or `next` gave them.
+            values: as many.
+
+        Raises:
+            CodecError: a value cannot be encoded; all tasks are still RUNNING.
+            LeaseLost: at least one was not this worker's any more; the others are DONE.
+        """
+        data = [bytes(self._codec.encode(value)) for value in values]
+        if len(data) != len(tasks):
+            raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
+        lost: LeaseLost | None = None
+        for start in range(0, len(tasks), _TOGETHER):
+            try:
+                self._finish(tasks[start : start + _TOGETHER], data[start : start + _TOGETHER], False)
+            except LeaseLost as error:
+                lost = error
+        if lost is not None:
+            raise lost
+
+    def _finish(self, tasks: Sequence[Task[Any]], data: Sequence[bytes], more: bool) -> tuple[Response, int]:
+        held = [self._held(task) for task in tasks]
+        with self._ending(*tasks):
+            return self._ask(Verb.FINISH, held, more, blobs=data)
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -165,14 +192,14 @@ class PipeLease:
             return bool(self.ask(Verb.GIVE_BACK, *held))
 
     @contextmanager
-    def _ending(self, task: Task[Any]) -> Iterator[None]:
-        """While entered, the task is on its way out of our hands; where no server is told, it stays ours."""
+    def _ending(self, *tasks: Task[Any]) -> Iterator[None]:
+        """While entered, tasks are on their way out of our hands; where no server is told, they stay ours."""
         try:
             yield
         except LeaseLost:
-            self._is_rid_of(task)
+            self._is_rid_of(tasks)
             raise
-        self._is_rid_of(task)
+        self._is_rid_of(tasks)
 
     def _held(self, task: Task[Any]) -> tuple[bytes, list[int]]:
         if task.lease is None or not self.is_ours:
@@ -231,20 +258,41 @@ class PipeStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
-        if self._kept:
+        if not self._kept:
+            self._kept.extend(self._take(1))
+        try:
             return self._kept.popleft()
+        except IndexError:  # none; or another thread that shares this stream has it
+            return None
+
+    def take_many(self, most: int) -> list[Task[Any]]:
+        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
+
+        Returns:
+            Those that are there, in their order; none where `next` would give None, or has ended. Should this
+            process die, each of them has died once more.
+        """
+        if most < 1:
+            raise ValueError(f"most must be 1 or more, not {most!r}")
+        if self._kept or self._closed:
+            task = next(self, None)
+            return [] if task is None else [task]
+        return self._take(min(most, MOST_BLOBS))
+
+    def _take(self, most: int) -> list[Task[Any]]:
+        """Ask for tasks, and wait for half a second at the most."""
         channels = self._lease.channels()
         asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
         channel, token = asking or (channels.take(), self._lease.token)
         try:
             if asking is None:
-                channel.begin(Verb.TAKE, [token, _WAIT], wait=_WAIT)
+                channel.begin(Verb.TAKE, [token, _WAIT, most], wait=_WAIT)
             return self._answer(channels, channel, token)
         except NotRegistered:  # a new server, or one that took us for dead
             self._lease.enter_again(token)
-            return None
+            return []
 
-    def _answer(self, channels: Channels, channel: Channel, token: int) -> Task[Any] | None:
+    def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
         try:
             response = channel.answer(self._is_over)
         except BaseException:
@@ -252,7 +300,7 @@ class PipeStream(AwaitedTasks):
             raise
         if response is None:  # woken: the answer is for the next call, or for `close`
             self._asking, self._woken = (channel, token), False
-            return None
+            return []
         channels.give(channel)
         return self._read(response, token)
 
@@ -263,21 +311,20 @@ class PipeStream(AwaitedTasks):
 
     def keep(self, response: Response, token: int) -> None:
         """Have a task that came before it was asked for be the next."""
-        task = self._read(response, token) if response.body else None
-        if task is not None:
-            self._kept.append(task)
+        if response.body:
+            self._kept.extend(self._read(response, token))
             if self._closed:
                 self._return_kept()
 
     def _is_over(self) -> bool:
         return self._woken
 
-    def _read(self, response: Response, token: int) -> Task[Any] | None:
-        self._woken = False if response.body is None else self._woken
+    def _read(self, response: Response, token: int) -> list[Task[Any]]:
         if not response.body:
-            return None
-        task = unpack_task(response.body, response.blobs, self._decoding)
-        return task if self._lease.was_handed(task, token) else None
+            self._woken = False
+            return []
+        tasks = [unpack_task(row, response.blobs, self._decoding) for row in response.body]
+        return tasks if self._lease.was_handed(tasks, token) else []
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -307,6 +354,5 @@ class PipeStream(AwaitedTasks):
                 return
             finally:
                 channels.give(channel)
-            task = self._read(response, token) if response is not None else None
-            if task is not None:
+            for task in self._read(response, token) if response is not None else ():
                 self._lease.give_back(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -199,6 +199,29 @@ class StoreLease:
         except QueueFull as full:
             error = _no_room(len(data), full)
             self._end(task, lambda held: self._failed(held, error), until)
+
+    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
+        """RUNNING -> DONE for tasks that were run together, each with its value.
+
+        Args:
+            tasks: as `StoreStream.take_many` or `next` gave them.
+            values: as many.
+
+        Raises:
+            CodecError: a value cannot be encoded; it and those behind it are still RUNNING.
+            LeaseLost: at least one was not this worker's any more; the others are DONE.
+        """
+        found = list(values)
+        if len(found) != len(tasks):
+            raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(found)} values: each has one")
+        lost: LeaseLost | None = None
+        for task, value in zip(tasks, found, strict=True):
+            try:
+                self.finish(task, value)
+            except LeaseLost as error:
+                lost = error
+        if lost is not None:
+            raise lost
 
     def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
         desk = self.desk

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from ...sink import WeakSink
 from ...task import Task, TaskId
-from ..parts import DEFAULTS, Terms, bulk_parts, read_parts
+from ..parts import DEFAULTS, Terms, bulk_parts, ids_for, read_parts
 from ..streams import push_stream
 from ..weak import Weak
 from .handle import Handle
@@ -27,15 +27,25 @@ class Sinking(Handle):
         return staged.id
 
     def push_bulk(
-        self, iterable: Iterable[Any], *, timeout: float | None = None, block: bool = True, **parts: Any
+        self,
+        iterable: Iterable[Any],
+        *,
+        timeout: float | None = None,
+        block: bool = True,
+        ids: Sequence[TaskId] | None = None,
+        **parts: Any,
     ) -> list[TaskId]:
-        """Encode all first (if one fails, none is pushed), then store them in order."""
+        """Encode all first (if one fails, none is pushed), then store them in order.
+
+        Args:
+            ids: of the tasks; None for new ones.
+        """
         pusher, read = self._use().pusher, bulk_parts(parts)
         many = list(iterable)
-        ids = TaskId.many(len(many))
+        ids = ids_for(len(many), ids)
         staged = [pusher.stage(args, read, task_id) for args, task_id in zip(many, ids, strict=True)]
         pusher.push(staged, Terms.of(timeout, block))
-        return ids
+        return list(ids)
 
     def push_stream(
         self,

@@ -77,6 +77,22 @@ class StoreStream(AwaitedTasks):
             if task is not None:
                 return task
 
+    def take_many(self, most: int) -> list[Task[Any]]:
+        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
+
+        Returns:
+            Those that are there, in their order; none where `next` would give None, or has ended. Should this
+            process die, each of them has died once more.
+        """
+        if most < 1:
+            raise ValueError(f"most must be 1 or more, not {most!r}")
+        tasks: list[Task[Any]] = []
+        while len(tasks) < most and (task := next(self, None)) is not None:
+            tasks.append(task)
+            self._woken = True  # the others do not wait
+        self._woken = False
+        return tasks
+
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True

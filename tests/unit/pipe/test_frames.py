@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ipcq.backends.pipe import frames
 from ipcq.backends.pipe.frames import (
+    LARGEST_SMALL,
     MOST_BLOBS,
     VERSION,
     FrameError,
@@ -33,7 +34,7 @@ _plain = st.recursive(
     max_leaves=12,
 )
 _numbers = st.integers(0, 2**63 - 1)
-_blobs = st.lists(st.binary(max_size=64), max_size=4)
+_blobs = st.lists(st.binary(max_size=64) | st.just(b"x" * (LARGEST_SMALL + 1)), max_size=4)
 
 
 @given(_numbers, st.sampled_from(Verb), _plain, _blobs)
@@ -61,7 +62,7 @@ def test_any_bytes_raise_one_error_only(read: Any, message: list[bytes]) -> None
 
 
 @pytest.mark.parametrize("read", [read_request, read_reply])
-@given(_plain | st.lists(_plain, min_size=5, max_size=5))
+@given(_plain | st.lists(_plain, min_size=6, max_size=6))
 def test_any_values_raise_one_error_only(read: Any, head: Any) -> None:
     """Whatever values a head has, it is read or is a `FrameError`."""
     try:
@@ -84,13 +85,16 @@ def test_a_damaged_message_raises_one_error_only(at: int, other: bytes, length: 
 @pytest.mark.parametrize(
     ("head", "told"),
     [
-        ([VERSION + 1, 0, 1, 1, None], "version"),
-        ([True, 0, 1, 1, None], "version"),
-        ([VERSION, 1, 1, 1, None], "kind"),
-        ([VERSION, 0, -1, 1, None], "bounds"),
-        ([VERSION, 0, 1, "push", None], "bounds"),
-        ([VERSION, 0, 1, 9999, None], "verb 9999"),
-        ([VERSION, 0, 1, 1], "no list"),
+        ([VERSION + 1, 0, 1, 1, None, []], "version"),
+        ([True, 0, 1, 1, None, []], "version"),
+        ([VERSION, 1, 1, 1, None, []], "kind"),
+        ([VERSION, 0, -1, 1, None, []], "bounds"),
+        ([VERSION, 0, 1, "push", None, []], "bounds"),
+        ([VERSION, 0, 1, 9999, None, []], "verb 9999"),
+        ([VERSION, 0, 1, 1, None], "no list"),
+        ([VERSION, 0, 1, 1, None, {}], "bounds"),
+        ([VERSION, 0, 1, 1, None, [None]], "fewer frames"),
+        ([VERSION, 0, 1, 1, None, [1]], "a payload that is none"),
         ({"version": VERSION}, "no list"),
     ],
 )
@@ -120,6 +124,7 @@ def test_no_frames_at_all() -> None:
 
 def test_bounds_hold_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too large or too many is neither written nor read."""
+    monkeypatch.setattr(frames, "LARGEST_SMALL", 50)
     good = write_request(Request(1, Verb.PUSH, b"x" * 100, [b"y" * 100]))
     with pytest.raises(FrameError, match="payloads in one message"):
         write_request(Request(1, Verb.PUSH, None, [b""] * (MOST_BLOBS + 1)))

@@ -210,6 +210,7 @@ def test_closing_ends_a_wait(pipe: Pipe) -> None:
 
 def test_too_much_for_one_message(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """A payload over the bound is refused where it is pushed."""
+    monkeypatch.setattr("ipcq.backends.pipe.frames.LARGEST_SMALL", 10)
     monkeypatch.setattr("ipcq.backends.pipe.frames.LARGEST_BLOB", 1000)
     with pytest.raises(PushError, match="payload of"):
         pipe.push(b"x" * 2000)
@@ -405,6 +406,7 @@ def test_an_answer_that_cannot_travel(
     """Who asked for it is told so, and the server goes on."""
     task_id = queue.push(b"x" * 2000)
     small = queue.push(b"x")
+    monkeypatch.setattr("ipcq.backends.pipe.frames.LARGEST_SMALL", 10)
     monkeypatch.setattr("ipcq.backends.pipe.frames.LARGEST_BLOB", 1000)
     with pytest.raises(StorageError, match="payload of"):
         pipe.fetch_by_id(task_id)

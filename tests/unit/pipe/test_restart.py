@@ -68,7 +68,7 @@ def test_what_was_on_its_way_comes_again(url: str, endpoint: str, ended: Callabl
         task_id = client.push("lost")
         lease = client.register_worker("worker")
         stream = client.poll(lease)
-        taken = client._use().call(Verb.TAKE, lease.token, 1.0, wait=1.0)
+        taken = client._use().call(Verb.TAKE, lease.token, 1.0, 1, wait=1.0)
         assert taken.body is not None
         ended(first)
         with serving(url, endpoint), lease:
