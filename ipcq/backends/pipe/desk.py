@@ -331,8 +331,15 @@ def _until(wait: float, most: float = LONGEST_WAIT) -> float:
     return time.monotonic() + min(max(0.0, wait), most)
 
 
-def _held(task_id: bytes, lease: list[int]) -> Task[Any]:
-    return Task(unpack_id(task_id), lease=Lease(*lease))
+class _Held(NamedTuple):
+    """As much of a task as it takes to end its run."""
+
+    id: TaskId
+    lease: Lease
+
+
+def _held(task_id: bytes, lease: list[int]) -> Any:
+    return _Held(unpack_id(task_id), Lease(*lease))
 
 
 def _parts_to_push(
