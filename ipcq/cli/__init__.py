@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     from .gc import run as collect
+    from .keygen import run as generate
     from .map import run as work
     from .parser import parse
     from .serve import run as serve
@@ -49,5 +50,7 @@ def _run(arguments: Sequence[str]) -> int:
     except SystemExit as shown:  # help or the version
         return int(shown.code or 0)
     if options.command == "serve":
-        return serve(options.url, options.endpoint)
+        return serve(options.url, options.endpoint, options.keys, options.clients)
+    if options.command == "keygen":
+        return generate(options.name)
     return work(options) if options.command == "map" else collect(force=options.force)

@@ -18,6 +18,7 @@ _MOST_WORKERS = 1024
 _MAIN = """\
 usage: ipcq map MODULE:FUNCTION [ITEM ...]  call a function for each item
        ipcq serve URL ENDPOINT              put a queue behind a socket
+       ipcq keygen NAME                     keys for a socket that others reach
        ipcq gc [--force]                    remove queues that nobody uses
        ipcq --version | --help | COMMAND --help
 
@@ -68,7 +69,13 @@ exit status:
 
 _SERVE = (
     "Put a queue behind a socket until Ctrl-C or SIGTERM; programs open it as pipe+ENDPOINT. The directory of"
-    " a path must be one that only you can use; every user of this machine can connect to a port."
+    " a path must be one that only you can use; every user of this machine can connect to a port. Other"
+    " machines can with keys (see ipcq keygen); then all is encrypted."
+)
+
+_KEYGEN = (
+    "Make a pair of keys for one side of a socket, the files NAME.key and NAME.key_secret. The server has a"
+    " pair, and each client has one."
 )
 
 _GC = (
@@ -84,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; ``command`` is ``map``, ``serve`` or ``gc``.
+    """Read the command line; ``command`` is ``map``, ``serve``, ``keygen`` or ``gc``.
 
     Raises:
         UsageError: it cannot be understood.
@@ -95,6 +102,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         return _checked(*_parse_map(rest))
     if command == "serve":
         return _serve().parse_args(rest)
+    if command == "keygen":
+        return _keygen().parse_args(rest)
     if command == "gc":
         return _gc().parse_args(rest)
     if command in ("-h", "--help", "help"):
@@ -103,7 +112,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if command in ("-V", "--version"):
         print(f"ipcq {_version()}")
         raise SystemExit(0)
-    raise UsageError(f"there is no command {command!r}: use map, serve or gc; see ipcq --help")
+    raise UsageError(f"there is no command {command!r}: use map, serve, keygen or gc; see ipcq --help")
 
 
 def _parse_map(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -152,7 +161,20 @@ def _serve() -> _Parser:
     parser = _Parser("ipcq serve", description=_SERVE, allow_abbrev=False)
     parser.set_defaults(command="serve")
     parser.add_argument("url", metavar="URL", help="memory://NAME or json:///PATH")
-    parser.add_argument("endpoint", metavar="ENDPOINT", help="ipc:///PATH or tcp://127.0.0.1:PORT")
+    parser.add_argument(
+        "endpoint", metavar="ENDPOINT", help="ipc:///PATH, tcp://127.0.0.1:PORT, or with keys tcp://HOST:PORT"
+    )
+    parser.add_argument("--keys", metavar="FILE", help="the secret key of this server")
+    parser.add_argument(
+        "--clients", metavar="DIRECTORY", help="the public keys of all who may connect, a *.key file each"
+    )
+    return parser
+
+
+def _keygen() -> _Parser:
+    parser = _Parser("ipcq keygen", description=_KEYGEN, allow_abbrev=False)
+    parser.set_defaults(command="keygen")
+    parser.add_argument("name", metavar="NAME", help="path of the files, without their endings")
     return parser
 
 

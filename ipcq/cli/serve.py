@@ -13,8 +13,12 @@ from .exits import OK, UsageError
 __all__ = ["run"]
 
 
-def run(url: str, endpoint: str) -> int:
+def run(url: str, endpoint: str, keys: str | None = None, clients: str | None = None) -> int:
     """Serve the queue that ``url`` names at ``endpoint`` until SIGINT or SIGTERM.
+
+    Args:
+        keys: path of the server's secret key.
+        clients: directory of its clients' public keys.
 
     Raises:
         UsageError: one of them is none.
@@ -27,7 +31,7 @@ def run(url: str, endpoint: str) -> int:
         raise UsageError(f"{url} is served already: connect to it")
     with _told_to_end() as told:
         try:
-            with connect(url) as queue, Pipe.serve(queue, endpoint) as server:
+            with connect(url) as queue, Pipe.serve(queue, endpoint, keys=keys, clients=clients) as server:
                 print(f"ipcq: {queue.queue} is at pipe+{server.endpoint}", file=sys.stderr, flush=True)
                 told.wait()
         except ValueError as error:

@@ -17,6 +17,8 @@ import zmq
 from ...errors import PushError, QueueClosed, StorageError
 from .failures import unpack_failure
 from .frames import FrameError, Outcome, Reply, Request, Verb, read_reply, write_request
+from .gate import FAILED_HANDSHAKES, failed_handshakes
+from .keys import ClientKeys
 
 __all__ = ["PATIENCE", "Channel", "Channels", "Response"]
 
@@ -56,8 +58,11 @@ class Channel:
     where the greeting is another server's, that is known, too.
     """
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, name: bytes) -> None:
+    def __init__(
+        self, context: zmq.Context[Any], endpoint: str, name: bytes, keys: ClientKeys | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._handshake = 0  # how the last one failed
         self._numbers = count(1)
         self._sent: _Sent | None = None
         self._server: bytes | None = None  # who greeted us last
@@ -73,6 +78,10 @@ class Channel:
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # new connection
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT[0])
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT[1])
+        if keys is not None:
+            keys.protect(self._socket)
+        watched = endpoint.startswith("tcp:")
+        self._watch = self._socket.get_monitor_socket(FAILED_HANDSHAKES) if watched else None
         self._socket.connect(endpoint)
 
     def __repr__(self) -> str:
@@ -180,9 +189,18 @@ class Channel:
         sent, now = self._sent, time.monotonic()
         if sent is None:
             raise StorageError(f"nothing was asked of {self._endpoint!r}")
-        if now - sent.first > sent.wait + patience:
+        if self._watch is not None:
+            for event in failed_handshakes(self._watch):
+                self._handshake = event
+        if self._handshake == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             raise StorageError(
-                f"no server answered at {self._endpoint!r} within {now - sent.first:.0f} s; is it running?"
+                f"the server at {self._endpoint!r} refused: our public key is not among its clients'"
+            )
+        if now - sent.first > sent.wait + patience:
+            why = "the handshake failed: do both sides have keys, and is its public key the right one?"
+            raise StorageError(
+                f"no server answered at {self._endpoint!r} within {now - sent.first:.0f} s;"
+                f" {why if self._handshake else 'is it running?'}"
             )
         if now - self._last > sent.wait + _RESEND:
             with self.mutex:
@@ -193,18 +211,27 @@ class Channel:
         """Close the socket, when nobody looks at it."""
         self.closed = True  # at once: who looks again and again does not begin another look
         with self.mutex:
-            self._socket.close()
+            self._close()
+
+    def _close(self) -> None:
+        if self._socket.closed:
+            return
+        if self._watch is not None:
+            self._socket.disable_monitor()
+            self._watch.close(linger=0)
+        self._socket.close()
 
     def __del__(self) -> None:
         if not self.closed:  # of a wait that was dropped half-way
-            self._socket.close()
+            self._close()
 
 
 class Channels:
     """All sockets of one process to one endpoint."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = endpoint
+        self._keys = keys
         self.pid = os.getpid()
         self.closed = False
         self._context: zmq.Context[Any] = zmq.Context()
@@ -226,7 +253,7 @@ class Channels:
             if self._idle:
                 return self._idle.pop()
             name = self._name + next(self._numbers).to_bytes(4, "big")
-            channel = Channel(self._context, self.endpoint, name)
+            channel = Channel(self._context, self.endpoint, name, self._keys)
             self._all.add(channel)
             return channel
 

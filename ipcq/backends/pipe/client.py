@@ -30,6 +30,7 @@ from .channels import Channels, Response
 from .endpoints import check_codec, check_directory, check_endpoint
 from .frames import Verb
 from .inbox import PipeInbox
+from .keys import KEYS, SERVER_KEY, ClientKeys
 from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
 from .wire import (
@@ -57,18 +58,30 @@ class Pipe:
     connects where it is unpickled. While no server answers, calls wait for one, up to half a minute.
 
     Args:
-        endpoint: ``ipc:///PATH``, in a directory that only you can use, or ``tcp://127.0.0.1:PORT``.
+        endpoint: ``ipc:///PATH``, in a directory that only you can use; ``tcp://127.0.0.1:PORT``; with keys
+            ``tcp://HOST:PORT``.
         codec: None for the one that the queue was made with, by its name.
+        keys: path of this client's secret key, which `make_keys` or ``ipcq keygen`` made; None for what the
+            environment variable ``IPCQ_KEYS`` says, over ``tcp://``.
+        server: path of the server's public key; None for what ``IPCQ_SERVER_KEY`` says.
 
     Raises:
-        ValueError: it is no endpoint.
-        UnsafeDirectory: others could have put that server there.
-        StorageError: no server answers there; or it is on another machine, or the queue's codec is pickle and
-            the endpoint is no ``ipc://``: neither is supported.
+        ValueError: it is no endpoint; or one of both keys is missing.
+        UnsafeDirectory: others could have put that server there, or can read the secret key.
+        StorageError: no server answers there, or it refused our key; or it is on another machine, and there
+            are no keys; or the queue's codec is pickle, and the endpoint is no ``ipc://``.
     """
 
-    def __init__(self, endpoint: str, *, codec: str | Codec | None = None) -> None:
-        self._endpoint = check_endpoint(endpoint)
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        codec: str | Codec | None = None,
+        keys: str | os.PathLike[str] | None = None,
+        server: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._keys = _keys(endpoint, keys, server)
+        self._endpoint = check_endpoint(endpoint, keys=self._keys is not None)
         check_directory(endpoint)
         self._own = get_codec(codec) if codec is not None else None
         self._closed = False
@@ -77,7 +90,7 @@ class Pipe:
     def _connect(self) -> None:
         self._mutex = threading.RLock()
         self._leases: weakref.WeakSet[PipeLease] = weakref.WeakSet()
-        channels = Channels(self._endpoint)
+        channels = Channels(self._endpoint, self._keys)
         try:
             told = channels.call(Verb.HELLO, patience=_FIRST_PATIENCE).body
             queue, config, codec, capabilities = told
@@ -91,7 +104,14 @@ class Pipe:
         self._pusher = Pusher(self._use, self._codecs.own)
 
     @staticmethod
-    def serve(backend: Any, endpoint: str, *, dead_after: float = DEAD_AFTER) -> Server:
+    def serve(
+        backend: Any,
+        endpoint: str,
+        *,
+        dead_after: float = DEAD_AFTER,
+        keys: str | os.PathLike[str] | None = None,
+        clients: str | os.PathLike[str] | None = None,
+    ) -> Server:
         """Put a backend behind a socket for as long as the returned object is entered.
 
         Args:
@@ -100,20 +120,24 @@ class Pipe:
                 ``*`` as the port one is found, see `Server.endpoint`.
             dead_after: seconds of silence after which a worker that cannot be seen from here is dead; one on
                 this machine is judged by its process.
+            keys: path of the server's secret key, of those that `make_keys` or ``ipcq keygen`` made. With it,
+                ``tcp://`` may be reached from other machines, and all is encrypted.
+            clients: directory with the public keys of all who may connect, a file ``*.key`` each.
 
         Raises:
             NotSupported: the backend is not one that can be served.
-            ValueError: it is no endpoint.
-            StorageError: it can be reached from other machines; the queue's codec is pickle, over tcp.
+            ValueError: it is no endpoint; or keys without clients.
+            StorageError: it can be reached from other machines, and there are no keys; a key cannot be read;
+                the queue's codec is pickle, over tcp.
                 When it is entered: `QueueInUse`, a live server is there; `UnsafeDirectory`.
         """
-        return Server(backend, endpoint, dead_after=dead_after)
+        return Server(backend, endpoint, dead_after=dead_after, keys=keys, clients=clients)
 
     def __repr__(self) -> str:
         return f"<Pipe to {self._queue!r} at {self._endpoint!r} [{'closed' if self._closed else 'open'}]>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self._endpoint, self._own)
+        return _reopen, (self._endpoint, self._own, *(self._keys.paths if self._keys else (None, None)))
 
     def __enter__(self) -> Pipe:
         return self
@@ -365,5 +389,21 @@ class Pipe:
         return unpack_stats(self._call(Verb.QUEUE_STATS, queue).body)
 
 
-def _reopen(endpoint: str, codec: Codec | None) -> Pipe:
-    return Pipe(endpoint, codec=codec)
+def _reopen(endpoint: str, codec: Codec | None, keys: str | None, server: str | None) -> Pipe:
+    return Pipe(endpoint, codec=codec, keys=keys, server=server)
+
+
+def _keys(
+    endpoint: str, own: str | os.PathLike[str] | None, server: str | os.PathLike[str] | None
+) -> ClientKeys | None:
+    """The keys that were named, or that the environment names."""
+    if endpoint.startswith("tcp:"):
+        own, server = own or os.environ.get(KEYS) or None, server or os.environ.get(SERVER_KEY) or None
+    if own is None and server is None:
+        return None
+    if own is None or server is None:
+        raise ValueError(
+            f"{endpoint!r}: a client needs its own secret key (keys=, or {KEYS}) and the server's public key"
+            f" (server=, or {SERVER_KEY})"
+        )
+    return ClientKeys(os.path.abspath(own), os.path.abspath(server))

@@ -17,11 +17,14 @@ _LONGEST_PATH = 107  # bytes: what the kernel takes as the path of a socket
 _SERVER = 0  # the byte of the lock file that a live server has
 
 
-def check_endpoint(endpoint: str) -> str:
+def check_endpoint(endpoint: str, *, keys: bool = False) -> str:
     """The endpoint itself.
 
+    Args:
+        keys: whether both sides prove who they are.
+
     Raises:
-        ValueError: it is none.
+        ValueError: it is none; or keys are of no use there.
         StorageError: it can be reached from other machines, which needs keys.
     """
     scheme, found, place = endpoint.partition("://")
@@ -29,8 +32,10 @@ def check_endpoint(endpoint: str) -> str:
         raise ValueError(f"{endpoint!r} is no endpoint: write ipc:///PATH or tcp://127.0.0.1:PORT")
     if scheme == "ipc":
         _check_path(endpoint, place)
+        if keys:
+            raise ValueError(f"{endpoint!r} needs no keys: its directory is one that only you can use")
     else:
-        _check_host(endpoint, place)
+        _check_host(endpoint, place, keys)
     return endpoint
 
 
@@ -41,14 +46,14 @@ def _check_path(endpoint: str, path: str) -> None:
         raise ValueError(f"{endpoint!r}: the path of a socket has {_LONGEST_PATH} bytes at the most")
 
 
-def _check_host(endpoint: str, place: str) -> None:
+def _check_host(endpoint: str, place: str, keys: bool) -> None:
     host, _, port = place.rpartition(":")
     if not host or not (port.isdecimal() or port == "*"):
         raise ValueError(f"{endpoint!r}: write tcp://127.0.0.1:PORT")
-    if not _is_loopback(host.strip("[]")):
+    if not keys and not _is_loopback(host.strip("[]")):
         raise StorageError(
             f"{endpoint!r} can be reached from other machines, and without keys anybody there could read,"
-            " push and run tasks; use ipc:///PATH or tcp://127.0.0.1:PORT"
+            " push and run tasks: make keys with ipcq keygen, or use ipc:///PATH or tcp://127.0.0.1:PORT"
         )
 
 

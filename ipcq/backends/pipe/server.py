@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import traceback
@@ -27,6 +28,8 @@ from .frames import (
     read_request,
     write_reply,
 )
+from .gate import FAILED_HANDSHAKES, Refusals, failed_handshakes
+from .keys import ServerKeys
 from .parking import Parked, Parking
 from .wire import Passing
 
@@ -65,17 +68,30 @@ class Server:
 
     Attributes:
         endpoint: where it listens; with the port that was found for ``tcp://127.0.0.1:*``.
-        dropped: messages that nobody of this version can have written.
+        refusals: what was not let in, counted by its reason.
     """
 
-    def __init__(self, backend: Any, endpoint: str, *, dead_after: float = DEAD_AFTER) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        endpoint: str,
+        *,
+        dead_after: float = DEAD_AFTER,
+        keys: str | os.PathLike[str] | None = None,
+        clients: str | os.PathLike[str] | None = None,
+    ) -> None:
         """
         Raises:
             NotSupported: the backend cannot be served.
             ValueError, StorageError: as the endpoint, or the queue's codec over it.
         """
-        self.endpoint = check_endpoint(endpoint)
-        self.dropped = 0
+        if (keys is None) != (clients is None):
+            raise ValueError(
+                "keys= is the server's own key, and clients= the directory of its clients': give both"
+            )
+        self.endpoint = check_endpoint(endpoint, keys=keys is not None)
+        self._keys = ServerKeys(os.fspath(keys), os.fspath(clients)) if keys and clients else None
+        self.refusals = Refusals(endpoint)
         if not hasattr(backend, "reopened"):
             raise NotSupported("Pipe.serve", backend)
         self._codec = str(backend.config["codec"])
@@ -98,7 +114,12 @@ class Server:
             self._backend = self._given.reopened(Passing(self._codec))
             stack.callback(self._backend.close)
             context = stack.enter_context(zmq.Context())
-            self._socket = stack.enter_context(self._bound(context))
+            if self._keys is not None:
+                stack.enter_context(self._keys.admitting(context))
+            self._socket = stack.enter_context(context.socket(zmq.ROUTER))
+            self._watch = stack.enter_context(self._socket.get_monitor_socket(FAILED_HANDSHAKES))
+            stack.callback(self._socket.disable_monitor)
+            self._bind()
             self._ours, self._theirs = (stack.enter_context(context.socket(zmq.PAIR)) for _ in range(2))
             self._theirs.bind("inproc://stop")
             self._ours.connect("inproc://stop")
@@ -109,18 +130,18 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
-    def _bound(self, context: zmq.Context[Any]) -> zmq.Socket[Any]:
-        socket: zmq.Socket[Any] = context.socket(zmq.ROUTER)
+    def _bind(self) -> None:
+        socket = self._socket
         socket.linger = 0
+        if self._keys is not None:
+            self._keys.protect(socket)
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a client that reconnects is the same one
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BLOB)
         try:
             socket.bind(self.endpoint)
         except zmq.ZMQError as error:
-            socket.close()
             raise StorageError(f"cannot serve at {self.endpoint!r}: {error.strerror}") from error
         self.endpoint = str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
-        return socket
 
     def close(self) -> None:
         """Stop serving; what clients' workers had is given back. The backend that was given stays open."""
@@ -160,6 +181,8 @@ class Server:
         self._look_after_waiting()
         now = time.monotonic()
         if now - self._tended >= _TICK:
+            for event in failed_handshakes(self._watch):
+                self.refusals.note("connections", f"the handshake failed: {zmq.Event(event).name}")
             self._tended = now
             self._desk.tend(now)
             self._forget_peers(now)
@@ -171,8 +194,7 @@ class Server:
         try:
             request = read_request(frames)
         except FrameError as error:
-            self.dropped += 1
-            log.warning("server at %s dropped a message: %s", self.endpoint, str(error))
+            self.refusals.note("malformed messages", str(error))
             return
         peer = self._peers.setdefault(who, _Peer())
         self._peers.move_to_end(who)
@@ -183,6 +205,8 @@ class Server:
         elif request.number > peer.number:
             peer.number, peer.reply = request.number, None
             self._begin(who, request)
+        else:
+            self.refusals.note("replayed requests", f"number {request.number} after {peer.number}")
 
     def _begin(self, who: bytes, request: Request) -> None:
         try:

@@ -1,0 +1,150 @@
+"""Sockets that other machines can reach: who may connect, and what the others are told."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from ipcq import MemoryStorage, Pipe, StorageError, UnsafeDirectory
+from ipcq.backends.pipe import Server, make_keys
+from ipcq.backends.pipe import client as client_module
+from ipcq.cli import main
+
+PATIENCE = 20.0
+Opening = Callable[..., Pipe]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """A directory with the keys of a server, a client and a stranger; the server knows the client's."""
+    (tmp_path / "clients").mkdir(0o700)
+    for name in ("server", "client", "stranger"):
+        make_keys(tmp_path / name)
+    (tmp_path / "client.key").rename(tmp_path / "clients" / "client.key")
+    return tmp_path
+
+
+@pytest.fixture
+def server(queue: MemoryStorage, keys: Path) -> Iterator[Server]:
+    """One that can be reached from everywhere, by that client."""
+    clients = keys / "clients"
+    with Pipe.serve(queue, "tcp://0.0.0.0:*", keys=keys / "server.key_secret", clients=clients) as serving:
+        yield serving
+
+
+@pytest.fixture
+def opened(server: Server, keys: Path) -> Opening:
+    """Opens a client."""
+
+    def connect(own: str = "client", of: str = "server") -> Pipe:
+        return Pipe(server.endpoint, keys=keys / f"{own}.key_secret", server=keys / f"{of}.key")
+
+    return connect
+
+
+def test_a_client_that_is_known(opened: Opening) -> None:
+    """It is served, and so is its copy in another process."""
+    with opened() as client:
+        task_id = client.push("task")
+        assert "secret" not in repr(client)
+        with pickle.loads(pickle.dumps(client)) as copy:
+            assert copy.fetch_by_id(task_id).args == "task"
+
+
+def test_no_secret_travels(opened: Opening, keys: Path) -> None:
+    """A pickled client names the files of its keys."""
+    with opened() as client:
+        secret = (keys / "client.key_secret").read_text().split('"')[-2]
+        assert len(secret) == 40
+        assert secret.encode() not in pickle.dumps(client)
+
+
+def test_keys_of_the_environment(server: Server, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those are used where none are given; one alone is an error that names both."""
+    monkeypatch.setenv("IPCQ_KEYS", str(keys / "client.key_secret"))
+    with pytest.raises(ValueError, match="IPCQ_SERVER_KEY"):
+        Pipe(server.endpoint)
+    monkeypatch.setenv("IPCQ_SERVER_KEY", str(keys / "server.key"))
+    with Pipe(server.endpoint) as client:
+        assert client.queue
+
+
+def test_a_client_that_is_not_known(opened: Opening) -> None:
+    """It is told at once that its key is not among the clients'."""
+    with pytest.raises(StorageError, match="not among its clients"):
+        opened("stranger")
+
+
+def test_another_server_than_expected(opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent to it; the error says that the handshake failed."""
+    monkeypatch.setattr(client_module, "_FIRST_PATIENCE", 0.3)
+    with pytest.raises(StorageError, match="handshake failed"):
+        opened(of="stranger")
+
+
+def test_a_client_without_keys(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not served; the server counts it, and goes on."""
+    monkeypatch.setattr(client_module, "_FIRST_PATIENCE", 0.3)
+    with pytest.raises(StorageError, match="handshake failed"):
+        Pipe(server.endpoint.replace("0.0.0.0", "127.0.0.1"))
+    with zmq.Context() as context, context.socket(zmq.DEALER) as plain:
+        plain.linger = 0
+        plain.connect(server.endpoint)
+        while not server.refusals.counts["connections"]:
+            plain.poll(20)
+
+
+def test_without_keys_only_this_machine(queue: MemoryStorage) -> None:
+    """Serving and connecting without are refused, and the way out is named."""
+    for place in ("0.0.0.0:*", "192.0.2.1:7777", "example.org:7777"):
+        with pytest.raises(StorageError, match="ipcq keygen"):
+            Pipe.serve(queue, f"tcp://{place}")
+        with pytest.raises(StorageError, match="ipcq keygen"):
+            Pipe(f"tcp://{place}")
+
+
+def test_keys_that_cannot_be_used(queue: MemoryStorage, keys: Path, private_directory: Path) -> None:
+    """Each is an error that says what is wrong with it, before anything is served."""
+
+    def serve(keys: Path | None, clients: Path | None, endpoint: str = "tcp://127.0.0.1:*") -> Server:
+        return Pipe.serve(queue, endpoint, keys=keys, clients=clients)
+
+    own, clients = keys / "server.key_secret", keys / "clients"
+    with pytest.raises(ValueError, match="give both"):
+        serve(own, None)
+    with pytest.raises(ValueError, match="needs no keys"):
+        serve(own, clients, f"ipc://{private_directory}/socket")
+    with pytest.raises(StorageError, match="no-such-file"):
+        serve(keys / "no-such-file", clients)
+    with pytest.raises(StorageError, match="no-such-directory"):
+        serve(own, keys / "no-such-directory")
+    os.chmod(keys / "server.key", 0o600)
+    with pytest.raises(StorageError, match="no secret key"):
+        serve(keys / "server.key", clients)
+    os.chmod(clients, 0o777)
+    with pytest.raises(UnsafeDirectory, match="chmod 700"):
+        serve(own, clients)
+    os.chmod(own, 0o644)
+    with pytest.raises(UnsafeDirectory, match="chmod 600"):
+        serve(own, clients)
+
+
+def test_keygen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The secret is its owner's alone; what is there is not overwritten; it says where each file belongs."""
+    name = str(tmp_path / "me")
+    assert main(["keygen", name]) == 0
+    assert "IPCQ_SERVER_KEY" in capsys.readouterr().out
+    secret = tmp_path / "me.key_secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    before = secret.read_text()
+    assert main(["keygen", name]) == 2
+    assert "there already" in capsys.readouterr().err
+    assert secret.read_text() == before
+    secret.unlink()
+    assert main(["keygen", name]) == 2
+    assert not secret.exists()
