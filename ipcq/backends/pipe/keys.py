@@ -13,7 +13,9 @@ import zmq
 from ...errors import StorageError, UnsafeDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from zmq.auth.thread import ThreadAuthenticator
 
 __all__ = ["KEYS", "SERVER_KEY", "ClientKeys", "ServerKeys", "make_keys"]
 
@@ -118,6 +120,7 @@ class ServerKeys:
     def __init__(self, own: str, clients: str) -> None:
         self._own = _own(own)
         self._clients = clients
+        self._seen = 0
         if _mode(clients) & 0o022:
             raise UnsafeDirectory(f"others can write to the clients' keys in {clients!r}: chmod 700 it")
         if not os.path.isdir(clients):
@@ -127,17 +130,25 @@ class ServerKeys:
         return f"<ServerKeys for the clients in {self._clients!r}>"
 
     @contextmanager
-    def admitting(self, context: zmq.Context[Any]) -> Iterator[None]:
-        """While entered, sockets of this context that are protected accept those clients."""
+    def admitting(self, context: zmq.Context[Any]) -> Iterator[Callable[[], None]]:
+        """While entered, sockets of this context that are protected accept those clients.
+
+        What it gives is to be called before, and now and then: it reads the keys when there are others.
+        """
         from zmq.auth.thread import ThreadAuthenticator
 
         admission = ThreadAuthenticator(context)
         admission.start()
         try:
-            admission.configure_curve(domain=_DOMAIN, location=self._clients)
-            yield
+            yield lambda: self._read(admission)
         finally:
             admission.stop()
+
+    def _read(self, admission: ThreadAuthenticator) -> None:
+        seen = os.stat(self._clients).st_mtime_ns
+        if seen != self._seen:
+            admission.configure_curve(domain=_DOMAIN, location=self._clients)
+            self._seen = seen
 
     def protect(self, socket: zmq.Socket[Any]) -> None:
         """Have a socket speak to admitted clients only, and encrypted; before it is bound."""

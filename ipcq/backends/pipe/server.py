@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import ExitStack
 from secrets import token_bytes
 from types import TracebackType
@@ -42,6 +43,7 @@ DEAD_AFTER = 10.0
 
 _GLANCE = 0.02  # seconds between two looks for those who wait: others may use the queue without this server
 _TICK = 0.5  # seconds: the pace of housekeeping
+_MOST_WAITING = 8  # messages of one connection that lie here unread: a client of ours has one at a time
 _AT_ONCE = 64  # requests that are answered before those who wait are looked after
 _MOST_PEERS = 16_384  # sockets whose last reply is kept
 _SILENCE = 60.0  # seconds after which a socket's last reply is dropped
@@ -103,6 +105,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._stack = ExitStack()
         self._tended = 0.0
+        self._read_keys: Callable[[], None] = _no_keys
 
     def __repr__(self) -> str:
         state = f"{len(self._peers)} sockets, {len(self._parking)} wait" if self._thread else "not serving"
@@ -115,7 +118,8 @@ class Server:
             stack.callback(self._backend.close)
             context = stack.enter_context(zmq.Context())
             if self._keys is not None:
-                stack.enter_context(self._keys.admitting(context))
+                self._read_keys = stack.enter_context(self._keys.admitting(context))
+                self._read_keys()
             self._socket = stack.enter_context(context.socket(zmq.ROUTER))
             self._watch = stack.enter_context(self._socket.get_monitor_socket(FAILED_HANDSHAKES))
             stack.callback(self._socket.disable_monitor)
@@ -137,6 +141,7 @@ class Server:
             self._keys.protect(socket)
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a client that reconnects is the same one
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BLOB)
+        socket.setsockopt(zmq.RCVHWM, _MOST_WAITING)
         try:
             socket.bind(self.endpoint)
         except zmq.ZMQError as error:
@@ -181,6 +186,7 @@ class Server:
         self._look_after_waiting()
         now = time.monotonic()
         if now - self._tended >= _TICK:
+            self._read_keys()
             for event in failed_handshakes(self._watch):
                 self.refusals.note("connections", f"the handshake failed: {zmq.Event(event).name}")
             self._tended = now
@@ -261,3 +267,7 @@ class Server:
             if now - peer.heard < _SILENCE and len(self._peers) <= _MOST_PEERS:
                 return
             del self._peers[who]
+
+
+def _no_keys() -> None:
+    pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,13 @@ def serving(url: str, endpoint: str) -> Iterator[Served]:
             yield process
         finally:
             process.kill()
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
 
 
 def end(process: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_a_client_that_is_not_known(opened: Opening) -> None:
     """It is told at once that its key is not among the clients'."""
     with pytest.raises(StorageError, match="not among its clients"):
         opened("stranger")
+
+
+def test_a_client_that_comes_to_be_known(opened: Opening, keys: Path) -> None:
+    """A server reads new keys while it runs."""
+    (keys / "stranger.key").rename(keys / "clients" / "stranger.key")
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            with opened("stranger") as client:
+                assert client.push("task")
+                return
+        except StorageError:
+            pass
+    raise AssertionError("its key was not read")
 
 
 def test_another_server_than_expected(opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
