@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from .backends.store import Record, TaskStore, Write
     from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
     from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
+    from .feeding import pipe_to
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .urls import connect
@@ -121,6 +122,7 @@ __all__ = [
     "TaskSink",
     "WeakTaskSink",
     "WeakSink",
+    "pipe_to",
     # where it lives
     "Backend",
     "ConfigExt",
@@ -231,6 +233,7 @@ _LAZY = {
     "CustomBackend": ".backends.custom",
     "JsonStorage": ".backends.json",
     "Pipe": ".backends.pipe",
+    "pipe_to": ".feeding",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",
     "Write": ".backends.store",

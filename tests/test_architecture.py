@@ -20,7 +20,7 @@ LEVELS = {
     **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
     **dict.fromkeys(["backends", "layers"], 3),
-    "worker": 4,
+    **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "testing"], 6),
     **dict.fromkeys(["cli", "joblib"], 7),

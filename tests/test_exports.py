@@ -13,7 +13,7 @@ from ipcq import errors
 PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
-    TaskSink WeakTaskSink WeakSink
+    TaskSink WeakTaskSink WeakSink pipe_to
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
     RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit
