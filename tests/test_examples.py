@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from examples import pipeline
 from examples.source_metrics import measure
 
 ROOT = Path(__file__).parent.parent
@@ -104,3 +109,43 @@ def test_custom_functions() -> None:
     """It runs what it pushed, tells a failure as one, and leaves nothing in its directory."""
     shown = "kiwi: 4\nplum!: ValueError: 'plum!' is no word\norange: 6\n0 files left\n"
     assert _run("custom_functions") == shown
+
+
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_pipeline(tmp_path: Path, private_directory: Path, killed: bool) -> None:
+    """It finds what a plain loop finds, though its workers are killed, and leaves no queue."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    files = sorted(stdlib.glob("[a-f]*.py")) if killed else sorted(stdlib.glob("a*.py"))
+    for file in files:
+        shutil.copy(file, tmp_path)
+    plain = pipeline.merge([pipeline.parse(text) for text in pipeline.chunks(files)])
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.pipeline", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if killed:
+            _kill_a_worker(process.pid)
+        shown = process.communicate()[0].splitlines()
+    assert process.returncode == 0
+    first = max(plain.items(), key=lambda pair: pair[1])
+    assert shown[0] == f"{first[0]}: {first[1]:,}"
+    assert shown[-1] == f"{len(files):,} files, {sum(plain.values()):,} words, {len(plain):,} different ones"
+    assert list(private_directory.iterdir()) == []
+
+
+def _kill_a_worker(pid: int) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for child in psutil.Process(pid).children():
+            for worker in child.children():  # of the fork server
+                worker.kill()
+                return
+
+
+def test_two_sides() -> None:
+    """The results come over TCP with keys, from another network where there may be one."""
+    shown = _run("two_sides").splitlines()
+    assert shown[0].startswith("the workers are in ")
+    assert shown[1:] == ["[1, 2, 6, 24, 120]"]

@@ -38,8 +38,9 @@ def pipe_to(
     batch: int = 64,
     **parts: Any,
 ) -> Piped:
-    """Feed a queue from a source: ``Worker("w", pipe_to(rows, queue), handle).run()``.
+    """Feed a queue from a source; what this returns is a backend for workers.
 
+    ``Worker("w", pipe_to(rows, queue), handle).run()`` runs ``handle`` for each row, and ends with the rows.
     Reading begins with the first worker that polls, or with `Piped.feed`. A full queue holds it up: at most
     ``batch`` items are read ahead. When the source has ended and nothing in the queue is owed a run, the
     workers that poll what this returns end. What was accepted is in the queue, whatever dies; items that were
