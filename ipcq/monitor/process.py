@@ -20,6 +20,7 @@ from .messages import Demand, Failed, Ready, Worked
 __all__ = ["Launcher", "WorkerProcess"]
 
 _SERVER_MODULE = f"{__package__}.server"
+_TRIES = 3
 _UNKNOWN = 255  # what multiprocessing says, too, when somebody else took the exit code
 
 
@@ -175,10 +176,21 @@ class Launcher:
                 name=name,
                 daemon=False,
             )
-            process.start()
+            self._start(process)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
         return WorkerProcess(name, process, ours)
+
+    def _start(self, process: Any) -> None:
+        """Start a process; by another fork server, where the one that was asked was killed just then."""
+        for _ in range(_TRIES - 1):
+            try:
+                process.start()
+            except (EOFError, ConnectionError):
+                self.prepare()
+            else:
+                return
+        process.start()

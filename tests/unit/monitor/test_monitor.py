@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
+from multiprocessing.popen_forkserver import Popen
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +364,28 @@ def test_starts_that_the_system_refuses_are_tried_again(
     monitor = monitored(restart=QUICK)
 
     eventually(lambda: backend.names("done"))
+    monitor.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux")
+def test_a_fork_server_that_is_killed_is_replaced(
+    backend: Files, monitored: Callable[..., Monitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the very moment in which it is to fork, too: workers are started all the same."""
+    launch, killed = Popen._launch, list[int]()  # type: ignore[attr-defined]
+
+    def kill_first(self: Any, process: Any) -> None:
+        if not killed:
+            killed.append(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
+            os.kill(killed[0], signal.SIGKILL)
+            raise EOFError("unexpected EOF")  # as it reads then
+        launch(self, process)
+
+    monkeypatch.setattr(Popen, "_launch", kill_first)
+    backend.push("pid")
+    monitor = monitored()
+    eventually(lambda: backend.names("done"))
+    assert killed
     monitor.stop()
 
 
