@@ -93,8 +93,21 @@ def piped() -> Iterator[Any]:
 def serving(queue: MemoryStorage, directory: str) -> Iterator[str]:
     """Where a server has the queue."""
     endpoint = f"ipc://{directory}/socket"
-    with apart("serve", str(queue.queue), endpoint):
+    with served(queue, endpoint):
         yield endpoint
+
+
+@contextmanager
+def served(queue: MemoryStorage, endpoint: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, which serves the queue there."""
+    command = [sys.executable, "-m", "ipcq", "serve", f"memory://{queue.queue}", endpoint]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr
+            assert endpoint.encode() in process.stderr.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -114,11 +127,6 @@ def until_told() -> None:
     """Say that all is ready, and do nothing more until the input ends."""
     print("ready", flush=True)
     sys.stdin.read()
-
-
-def serve(name: str, endpoint: str) -> None:
-    with MemoryStorage(name, create=False) as queue, Pipe.serve(queue, endpoint):
-        until_told()
 
 
 def consume(endpoint: str) -> None:
@@ -194,7 +202,7 @@ def waiting(options: Options) -> Table:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         queue = stack.enter_context(a_queue())
         endpoint = f"ipc://{directory}/socket"
-        server = stack.enter_context(apart("serve", str(queue.queue), endpoint))
+        server = stack.enter_context(served(queue, endpoint))
         stack.enter_context(apart("wait", endpoint, str(count)))
         process, found = psutil.Process(server.pid), list[float]()
         time.sleep(0 if options.quick else 1.0)  # for all to have come to rest
@@ -225,7 +233,7 @@ def wait(endpoint: str, count: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--alone"]:
         roles: dict[str, Callable[..., None]] = {
-            "serve": serve, "consume": consume, "echo": echo, "ask": ask, "wait": wait,
+            "consume": consume, "echo": echo, "ask": ask, "wait": wait,
         }  # fmt: skip
         roles[sys.argv[2]](*sys.argv[3:])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from .exits import OK, UsageError
 
 __all__ = ["run"]
+
+_GARBAGE = 50_000  # objects between two looks for it: a server makes many small ones, and few cycles
 
 
 def run(url: str, endpoint: str, keys: str | None = None, clients: str | None = None) -> int:
@@ -27,6 +30,8 @@ def run(url: str, endpoint: str, keys: str | None = None, clients: str | None = 
     from ..backends.pipe import Pipe
     from ..urls import connect
 
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     if url.startswith("pipe+"):
         raise UsageError(f"{url} is served already: connect to it")
     with _told_to_end() as told:

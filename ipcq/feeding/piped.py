@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Protocol
@@ -94,6 +95,7 @@ class Piped:
         self._mutex = threading.Lock()
         self._begun = False
         self._thread: threading.Thread | None = None
+        self._streams: weakref.WeakSet[PipedStream] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Piped {self._feeder!r} into {self.backend!r}>"
@@ -130,7 +132,10 @@ class Piped:
             BaseException: what the source raised; what was read before is pushed.
         """
         self._begin()
-        self._feeder.run()
+        try:
+            self._feeder.run()
+        finally:
+            self._wake_all()
         return self._feeder.pushed
 
     def _begin(self) -> None:
@@ -153,6 +158,17 @@ class Piped:
             self._feeder.run()
         except BaseException:
             pass  # whoever polls is told
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        """Workers with nothing to do look at once whether that was all."""
+        for stream in list(self._streams):
+            stream.wake()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the source has ended, and what was read is pushed."""
+        return self._feeder.done
 
     def check(self) -> None:
         """Raise what ended the feeding, other than the end of the source."""
@@ -190,6 +206,7 @@ class Piped:
     def poll(self, worker: str | WorkerLease, *, prefetch: int = 1) -> PipedStream:
         """Tasks for one worker, until all are done; the first one that polls starts the reading."""
         stream = PipedStream(self, self.backend.poll(worker, prefetch=prefetch))
+        self._streams.add(stream)
         self._start()
         return stream
 
@@ -216,9 +233,15 @@ class PipedStream:
         return self
 
     def __next__(self) -> Task[Any] | None:
+        ended = self._piped.ended
+        if ended:
+            self._stream.wake()  # what is there, or nothing, at once
         task = next(self._stream)
-        if task is None and self._is_over():
-            raise StopIteration
+        if task is None:
+            if self._is_over():
+                raise StopIteration
+            if ended:
+                return next(self._stream)  # what others run may have to be run again
         return task
 
     def __aiter__(self) -> AsyncIterator[Task[Any] | None]:

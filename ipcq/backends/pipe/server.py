@@ -42,6 +42,8 @@ DEAD_AFTER = 10.0
 """Seconds of silence after which a worker on another machine is dead."""
 
 _GLANCE = 0.02  # seconds between two looks for those who wait: others may use the queue without this server
+_RARE_GLANCE = 0.05  # the same, after a second in which nothing happened
+_QUIET = 1.0
 _TICK = 0.5  # seconds: the pace of housekeeping
 _MOST_WAITING = 8  # messages of one connection that lie here unread: a client of ours has one at a time
 _AT_ONCE = 64  # requests that are answered before those who wait are looked after
@@ -104,7 +106,7 @@ class Server:
         self._token = token_bytes(12)  # tells clients whether this is the server that they knew
         self._thread: threading.Thread | None = None
         self._stack = ExitStack()
-        self._tended = 0.0
+        self._tended = self._busy = 0.0
         self._read_keys: Callable[[], None] = _no_keys
 
     def __repr__(self) -> str:
@@ -168,13 +170,22 @@ class Server:
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._theirs, zmq.POLLIN)
         while True:
-            ready = dict(poller.poll(round((_GLANCE if self._parking else _TICK) * 1000)))
+            ready = dict(poller.poll(self._pause()))
+            if ready:
+                self._busy = time.monotonic()
             if self._theirs in ready:
                 return
             try:
                 self._turn()
             except Exception:  # the server goes on, whatever one request or the backend did
                 log.error("server at %s: a turn failed: %s", self.endpoint, traceback.format_exc())
+
+    def _pause(self) -> int:
+        """Milliseconds until it looks up, if nothing comes."""
+        if not self._parking:
+            return round(_TICK * 1000)
+        quiet = time.monotonic() - self._busy > _QUIET
+        return round((_RARE_GLANCE if quiet else _GLANCE) * 1000)
 
     def _turn(self) -> None:
         for _ in range(_AT_ONCE):
@@ -230,7 +241,10 @@ class Server:
     def _look_after_waiting(self) -> None:
         """Answer who can be answered, and whose time is over; in the order in which they came."""
         if self._parking:
-            self._parking.look((A_TASK, ROOM, *self._desk.awaited.look()))
+            news = self._desk.awaited.look()
+            if news:
+                self._busy = time.monotonic()
+            self._parking.look((A_TASK, ROOM, *news))
             self._parking.end(time.monotonic())
 
     def _attempt(self, parked: Parked, over: bool) -> bool:

@@ -217,6 +217,7 @@ def test_too_much_for_one_message(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -
     assert pipe.push(b"x")
 
 
+@pytest.mark.slow
 def test_a_bulk_larger_than_a_message(pipe: Pipe) -> None:
     """It arrives in its order, in as many messages as it needs."""
     ids = pipe.push_bulk(range(1000))
@@ -367,6 +368,7 @@ def test_a_silent_worker_of_another_machine(
             far.finish(task, "late")
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_machine_that_is_heard(
     queue: MemoryStorage, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

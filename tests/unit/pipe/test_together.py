@@ -36,6 +36,7 @@ def test_many_are_taken_and_finished(pipe: Pipe) -> None:
     assert [pipe.wait(task_id, 20).unwrap() for task_id in ids] == [2 * n for n in range(300)]
 
 
+@pytest.mark.slow
 def test_payloads_of_all_sizes(pipe: Pipe) -> None:
     """They come and go beside each other, whether they lie in the head of a message or behind it."""
     ids = pipe.push_bulk([bytes(size) for size in SIZES])
