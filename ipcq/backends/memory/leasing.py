@@ -88,11 +88,16 @@ class MemoryLease:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         self.me.heartbeat()
 
-    def finish(self, task: Task[Any], value: Any) -> None:
-        """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task."""
+    def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
+        """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.
+
+        Args:
+            patience: seconds to wait for room for the value, then it is `QueueFull`, and the task is RUNNING
+                still; None to wait for a minute, and make it KILLED then.
+        """
         data = self.codecs.own.encode(value)
         if len(data) > COPY_LIMIT:
-            self._end(task, ST_DONE, self._kind, data, 0)
+            self._end(task, ST_DONE, self._kind, data, 0, patience=patience)
             return
         stream = self.stream
         following = stream.next_held() if stream is not None and stream.held else None
@@ -112,45 +117,70 @@ class MemoryLease:
         if code == LOST:
             raise self._lost(task)
         if code != OK and code != STARTED:
-            self._end(task, ST_DONE, self._kind, data, 0)
+            self._end(task, ST_DONE, self._kind, data, 0, patience=patience)
 
-    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
+    def finish_many(
+        self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
+    ) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one step.
 
         Args:
             tasks: as `MemoryStream.take_many` or `next` gave them.
             values: as many.
+            patience: as for `finish`.
 
         Raises:
             CodecError: a value cannot be encoded; all tasks are still RUNNING.
             LeaseLost: at least one was not this worker's any more; the others are DONE.
+            QueueFull: no room came for at least one; ``accepted`` are those that are DONE.
         """
         data = [self.codecs.own.encode(value) for value in values]
         if len(data) != len(tasks):
             raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
         lost: list[Task[Any]] = []
+        late: list[Task[Any]] = []
+        full: QueueFull | None = None
         for start in range(0, len(tasks), _TOGETHER):
             end = start + _TOGETHER
-            lost += self._finish_part(tasks[start:end], data[start:end])
+            full = self._finish_part(tasks[start:end], data[start:end], lost, late, patience) or full
+        if full is not None:
+            others = {task.id for task in (*lost, *late)}
+            full.accepted = [task.id for task in tasks if task.id not in others]
+            raise full
         if lost:
             raise self._lost(lost[0])
 
-    def _finish_part(self, tasks: Sequence[Task[Any]], data: list[bytes]) -> list[Task[Any]]:
-        """`finish_many` in one hold of the lock; where a result is large, each in its own. Those lost."""
+    def _finish_part(
+        self,
+        tasks: Sequence[Task[Any]],
+        data: list[bytes],
+        lost: list[Task[Any]],
+        late: list[Task[Any]],
+        patience: float | None,
+    ) -> QueueFull | None:
+        """`finish_many` in one hold of the lock; where a result is large, each in its own.
+
+        Args:
+            lost: gets those that are not ours any more.
+            late: gets those for which no room came; the error for them is returned.
+        """
         codes = [NEED_ARENA] * len(tasks)
         if max(map(len, data)) <= COPY_LIMIT:
             places = [self._place_of(task) for task in tasks]
             codes = self._exchange.finish_many(places, self.me.index, self._kind, data, microseconds())
-        lost = []
+        full = None
         for task, result, code in zip(tasks, data, codes, strict=True):
             if code == LOST:
                 lost.append(task)
             elif code != OK:
                 try:
-                    self._end(task, ST_DONE, self._kind, result, 0)
+                    self._end(task, ST_DONE, self._kind, result, 0, patience=patience)
                 except LeaseLost:
                     lost.append(task)
-        return lost
+                except QueueFull as error:
+                    late.append(task)
+                    full = error
+        return full
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -212,15 +242,18 @@ class MemoryLease:
         data: bytes | memoryview,
         run_at: int,
         error: ErrorInfo | None = None,
+        patience: float | None = None,
     ) -> int:
         """End a run with ``data``, waiting for room where there is none; the status it got."""
         lease = self._lease_of(task)
+        seconds = _PATIENCE if patience is None else patience
+        until = time.monotonic() + (seconds if error is None else 0.0)
         if len(data) > COPY_LIMIT:
-            if not self._write_large(lease, data, patient=error is None):
-                status, kind, data = self._without_room(status, kind, data, error)
-                return self._commit(task, lease, status, kind, data, run_at)
-            return self._commit(task, lease, status, kind, b"", run_at)
-        return self._commit(task, lease, status, kind, data, run_at, error)
+            if not self._write_large(lease, data, until):
+                status, kind, data = self._without_room(status, kind, data, error, patience)
+                return self._commit(task, lease, status, kind, data, run_at, until)
+            return self._commit(task, lease, status, kind, b"", run_at, until)
+        return self._commit(task, lease, status, kind, data, run_at, until, error, patience)
 
     def _lease_of(self, task: Task[Any]) -> Lease:
         lease = task.lease
@@ -236,10 +269,11 @@ class MemoryLease:
         kind: int,
         data: bytes | memoryview,
         run_at: int,
+        until: float,
         error: ErrorInfo | None = None,
+        patience: float | None = None,
     ) -> int:
         connection = self.connection
-        until = time.monotonic() + (_PATIENCE if error is None else 0.0)
         while True:
             with connection.turn:
                 code = connection.run(
@@ -263,23 +297,31 @@ class MemoryLease:
                     connection.blobs.retire(lease.slot, lease.generation, lease.epoch)
                 raise self._lost(task)
             if not self._make_room(until):
-                status, kind, data = self._without_room(status, kind, data, error)
+                status, kind, data = self._without_room(status, kind, data, error, patience)
 
     def _without_room(
-        self, status: int, kind: int, data: bytes | memoryview, error: ErrorInfo | None
+        self,
+        status: int,
+        kind: int,
+        data: bytes | memoryview,
+        error: ErrorInfo | None,
+        patience: float | None,
     ) -> tuple[int, int, bytes]:
         """What is stored instead when there is no room: always something that lies in the slot."""
         if error is not None:
             return status, kind, short_error_bytes(error, RESULT_INLINE_BYTES)
+        if patience is not None:
+            full = QueueFull(f"queue {self.reader.queue!r} has no room for a result of {len(data)} bytes")
+            full.waiting_helps = not self._is_too_large(data)
+            raise full
         return ST_KILLED, KIND_NO_ROOM, len(data).to_bytes(8, "little")
 
-    def _write_large(self, lease: Lease, data: bytes | memoryview, *, patient: bool) -> bool:
+    def _write_large(self, lease: Lease, data: bytes | memoryview, until: float) -> bool:
         """Reserve room for a result and copy it there, without the lock; False where there is none."""
         connection = self.connection
         blob = len(data) > ARENA_LIMIT
-        if len(data) > (connection.settings.blob_bytes if blob else connection.settings.arena_bytes):
+        if self._is_too_large(data):
             return False
-        until = time.monotonic() + (_PATIENCE if patient else 0.0)
         while True:
             with connection.turn:
                 code = connection.run(
@@ -306,6 +348,10 @@ class MemoryLease:
         except QueueFull:
             return False
         return True
+
+    def _is_too_large(self, data: bytes | memoryview) -> bool:
+        settings = self.connection.settings
+        return len(data) > (settings.blob_bytes if len(data) > ARENA_LIMIT else settings.arena_bytes)
 
     def _make_room(self, until: float, *, arena: bool = True) -> bool:
         """Make or await room for a result; False when it takes too long."""

@@ -224,11 +224,26 @@ class Desk:
 
     def _finish(
         self, blobs: Sequence[bytes], token: int, held: list[tuple[bytes, list[int]]], more: bool
-    ) -> Answer:
-        """End runs; with ``more``, answered with the next task, where one is there."""
-        member = self.members.get(token)
-        member.finish([_held(*each) for each in held], [Encoded(blob) for blob in blobs])
-        return _rows(member.take(1) if more else ())
+    ) -> Waiting:
+        """End runs, as there is room; with ``more``, answered with the next task, where one is there."""
+        left = [(_held(*each), Encoded(blob)) for each, blob in zip(held, blobs, strict=True)]
+
+        def attempt(over: bool) -> Answer | None:
+            nonlocal left
+            member = self.members.get(token)
+            try:
+                member.finish([task for task, _ in left], [value for _, value in left])
+            except QueueFull as full:
+                done.update(full.accepted)
+                left = [each for each in left if each[0].id not in done]
+                if full.waiting_helps and not over:
+                    return None
+                full.accepted = list(done)
+                raise
+            return _rows(member.take(1) if more else ())
+
+        done: set[TaskId] = set()
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM)
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool

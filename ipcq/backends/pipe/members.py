@@ -27,7 +27,11 @@ class _Lease(WorkerLease, Protocol):
     @property
     def place(self) -> tuple[int, ...]: ...
 
-    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None: ...
+    def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None: ...
+
+    def finish_many(
+        self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
+    ) -> None: ...
 
 
 class _Stream(TaskStream, Protocol):
@@ -83,11 +87,11 @@ class Member:
         return [task] if task is not None else []
 
     def finish(self, tasks: Sequence[Task[Any]], values: Sequence[Any]) -> None:
-        """Each with its value."""
+        """Each with its value; `QueueFull` where there is no room for one now."""
         if len(tasks) == 1:
-            self.lease.finish(tasks[0], values[0])
+            self.lease.finish(tasks[0], values[0], patience=0.0)
         else:
-            self.lease.finish_many(tasks, values)
+            self.lease.finish_many(tasks, values, patience=0.0)
 
     def close(self) -> None:
         """Give back what it has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ...codec import Codec
-from ...errors import IpcqError, LeaseLost, QueueClosed
+from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
@@ -27,6 +28,8 @@ __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 LAST_PATIENCE = 2.0
 """Seconds that leaving waits for a server."""
 LONGEST_DELAY = 1e10  # seconds
+_NOTHING = Response(None, (), False)
+_ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
 _TOGETHER = 256  # tasks that are ended by one message
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
@@ -169,9 +172,21 @@ class PipeLease:
             raise lost
 
     def _finish(self, tasks: Sequence[Task[Any]], data: Sequence[bytes], more: bool) -> tuple[Response, int]:
-        held = [self._held(task) for task in tasks]
-        with self._ending(*tasks):
-            return self._ask(Verb.FINISH, held, more, blobs=data)
+        """Have runs end as there is room for their values; after a minute without they are KILLED."""
+        left, until = list(zip(tasks, data, strict=True)), time.monotonic() + _ROOM_PATIENCE
+        while True:
+            held, blobs = [self._held(task) for task, _ in left], [value for _, value in left]
+            try:
+                with self._ending(*(task for task, _ in left)):
+                    return self._ask(Verb.FINISH, held, more, blobs=blobs)
+            except QueueFull as full:
+                done = set(full.accepted)
+                self._is_rid_of(task for task, _ in left if task.id in done)
+                left = [each for each in left if each[0].id not in done]
+                if not full.waiting_helps or time.monotonic() > until:
+                    for task, value in left:
+                        self.fail(task, _no_room(len(value), full), final=True)
+                    return _NOTHING, self._token
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
@@ -229,6 +244,13 @@ class PipeLease:
     ) -> None:
         with suppress(IpcqError):  # the server is gone, and gave all back
             self.close(patience=LAST_PATIENCE)
+
+
+def _no_room(size: int, error: QueueFull) -> ErrorInfo:
+    return ErrorInfo(
+        "NoRoom",
+        f"the result of {size} bytes found no place in the queue ({error}); return less, or make room",
+    )
 
 
 class PipeStream(AwaitedTasks):

@@ -183,8 +183,13 @@ class StoreLease:
         """Note that a task is not ours any more."""
         self._held.pop(task_id, None)
 
-    def finish(self, task: Task[Any], value: Any) -> None:
-        """RUNNING -> DONE with this value."""
+    def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
+        """RUNNING -> DONE with this value.
+
+        Args:
+            patience: seconds to wait for room for the value, then it is `QueueFull`, and the task is RUNNING
+                still; None to wait for a minute, and make it KILLED then.
+        """
         codec = self.desk.codecs.own
         data = bytes(codec.encode(value))
         body = Body.of(data)
@@ -193,33 +198,44 @@ class StoreLease:
             after = finish(held.task, body, codec.name, microseconds())
             return self._done(held, after, data)
 
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         try:
             self._end(task, done, until, self._following())
         except QueueFull as full:
+            if patience is not None:
+                raise
             error = _no_room(len(data), full)
             self._end(task, lambda held: self._failed(held, error), until)
 
-    def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
+    def finish_many(
+        self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
+    ) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value.
 
         Args:
             tasks: as `StoreStream.take_many` or `next` gave them.
             values: as many.
+            patience: as for `finish`.
 
         Raises:
             CodecError: a value cannot be encoded; it and those behind it are still RUNNING.
             LeaseLost: at least one was not this worker's any more; the others are DONE.
+            QueueFull: no room came for one; ``accepted`` are those before it that are DONE.
         """
         found = list(values)
         if len(found) != len(tasks):
             raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(found)} values: each has one")
         lost: LeaseLost | None = None
+        done: list[TaskId] = []
         for task, value in zip(tasks, found, strict=True):
             try:
-                self.finish(task, value)
+                self.finish(task, value, patience=patience)
+                done.append(task.id)
             except LeaseLost as error:
                 lost = error
+            except QueueFull as full:
+                full.accepted = done
+                raise
         if lost is not None:
             raise lost
 

@@ -1,0 +1,79 @@
+"""Results that find no room: one worker waits, everybody else is served."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipcq import Pipe, Task, TaskFailed
+from ipcq.backends.pipe import working
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeQueue
+
+PATIENCE = 20.0
+HALF = 600_000
+
+
+def test_a_result_waits_for_room_and_holds_nobody_up(make_queue: MakeQueue, private_directory: Path) -> None:
+    """It is stored when another client has fetched, and by that given up, what was in its place."""
+    queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
+    with Pipe.serve(queue, endpoint), Pipe(endpoint) as client, Pipe(endpoint) as other:
+        first, second = client.push_bulk([1, 2])
+        with client.register_worker("worker") as lease:
+            stream = client.poll(lease)
+            lease.finish(_next(stream), bytes(HALF))
+            task = _next(stream)
+            finishing = threading.Thread(target=lease.finish, args=(task, bytes(HALF)))
+            finishing.start()
+            for number in range(50):
+                assert other.fetch_by_id(other.push(number)) is not None
+            assert finishing.is_alive()
+            assert len(other.wait(first, PATIENCE).unwrap()) == HALF
+            finishing.join(PATIENCE)
+            assert not finishing.is_alive()
+            assert len(other.wait(second, PATIENCE).unwrap()) == HALF
+
+
+def test_many_results_wait_together(make_queue: MakeQueue, private_directory: Path) -> None:
+    """Those for which there is room are stored at once, the others as it comes."""
+    queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
+    with Pipe.serve(queue, endpoint), Pipe(endpoint) as client, Pipe(endpoint) as other:
+        ids = client.push_bulk(range(3))
+        with client.register_worker("worker") as lease:
+            tasks = client.poll(lease).take_many(3)
+            assert len(tasks) == 3
+            finishing = threading.Thread(target=lease.finish_many, args=(tasks, [bytes(HALF)] * 3))
+            finishing.start()
+            for result in other.wait_for(ids, PATIENCE):
+                assert len(result.unwrap()) == HALF
+            finishing.join(PATIENCE)
+            assert not finishing.is_alive()
+
+
+@pytest.mark.parametrize("size", [2_000_000, HALF])
+def test_a_result_without_room_is_told(
+    make_queue: MakeQueue, private_directory: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """One that is too large at once, one that waited in vain after its time: who waits for it is told."""
+    monkeypatch.setattr(working, "_ROOM_PATIENCE", 0.0)
+    queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
+    with Pipe.serve(queue, endpoint), Pipe(endpoint) as client:
+        _, second = client.push_bulk([1, 2])
+        with client.register_worker("worker") as lease:
+            stream = client.poll(lease)
+            lease.finish(_next(stream), bytes(HALF))
+            lease.finish(_next(stream), bytes(size))
+            with pytest.raises(TaskFailed, match="NoRoom"):
+                client.wait(second, PATIENCE).unwrap()
+
+
+def _next(stream: working.PipeStream) -> Task[object]:
+    for _ in range(40):
+        task = next(stream)
+        if task is not None:
+            return task
+    raise AssertionError("no task came")
