@@ -82,6 +82,7 @@ def test_custom_dict() -> None:
     assert _run("custom_dict") == "[1, 2, 6, 24, 120]\n5 tasks are DONE\n"
 
 
+@pytest.mark.slow
 def test_custom_sqlite(tmp_path: Path) -> None:
     """It prints the results that two workers found, also where the file is there from an earlier run."""
     for _ in range(2):

@@ -259,6 +259,7 @@ def test_a_call_that_kills_fails_alone(
     assert executor.submit(square, 3).result(SOON) == 9
 
 
+@pytest.mark.slow
 def test_an_initializer_that_raises_fails_the_executor(make: Callable[..., Executor]) -> None:
     """All its calls, the next ones too, with what was raised."""
     executor = make(initializer=fail_to_set_up, initargs=("no database",))

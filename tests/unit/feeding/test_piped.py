@@ -64,6 +64,7 @@ def test_every_queue_can_be_fed(queue: MemoryStorage, private_directory: Path, k
     assert done == list(range(10))
 
 
+@pytest.mark.slow
 def test_several_workers_end_together(queue: MemoryStorage) -> None:
     """One with nothing to do waits for what the other runs: it may have to be run again."""
     release, done = threading.Event(), list[int]()

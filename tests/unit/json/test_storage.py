@@ -36,6 +36,7 @@ def double(n: int) -> int:
     return 2 * n
 
 
+@pytest.mark.slow
 def test_an_older_copy_in_its_place(open_queue: OpenQueue, path: Path) -> None:
     """Who has the queue open while a backup of it is put in its place sees what is there, and what comes."""
     queue, copy = open_queue(), path.with_name("copy")

@@ -157,6 +157,7 @@ def test_out_of_memory(queue: MemoryStorage) -> None:
     assert "memory" in error_of(queue.wait(task_id, 10)).message
 
 
+@pytest.mark.slow
 def test_others_notice_by_themselves(queue: MemoryStorage) -> None:
     """A worker that waits returns a dead one's task within 1.5 s, without anybody's call."""
     queue.push(1)

@@ -168,6 +168,7 @@ def test_a_task_that_runs(queue: MemoryStorage) -> None:
         assert queue.list_workers()[0].running == 1
 
 
+@pytest.mark.slow
 def test_nothing_to_do(queue: MemoryStorage) -> None:
     """next() returns None within about half a second where nothing is found."""
     with worker(queue) as hands:

@@ -81,6 +81,7 @@ def test_a_client_that_is_not_known(opened: Opening) -> None:
         opened("stranger")
 
 
+@pytest.mark.slow
 def test_a_client_that_comes_to_be_known(opened: Opening, keys: Path) -> None:
     """A server reads new keys while it runs."""
     (keys / "stranger.key").rename(keys / "clients" / "stranger.key")

@@ -230,6 +230,7 @@ def test_a_bulk_larger_than_a_message(pipe: Pipe) -> None:
 # --- a server that ends ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_new_server_is_found(queue: MemoryStorage, endpoint: str) -> None:
     """Clients go on with the next server at the same endpoint, who waits for results among them."""
     with Pipe.serve(queue, endpoint):

@@ -77,6 +77,7 @@ def test_what_was_on_its_way_comes_again(url: str, endpoint: str, ended: Callabl
             lease.finish(again, None)
 
 
+@pytest.mark.slow
 def test_a_worker_leaves_by_the_next_server(url: str, endpoint: str) -> None:
     """All that it had of the first is given back when it closes."""
     with serving(url, endpoint) as first, Pipe(endpoint) as client:
@@ -92,6 +93,7 @@ def test_a_worker_leaves_by_the_next_server(url: str, endpoint: str) -> None:
                 lease.heartbeat()
 
 
+@pytest.mark.slow
 def test_a_worker_without_a_server_is_alive(url: str, endpoint: str) -> None:
     """While no server is there, others judge a worker by its own process; it comes back in its own name."""
     with ipcq.connect(url) as behind, serving(url, endpoint) as first, Pipe(endpoint) as client:

@@ -38,6 +38,7 @@ def test_a_result_waits_for_room_and_holds_nobody_up(make_queue: MakeQueue, priv
             assert len(other.wait(second, PATIENCE).unwrap()) == HALF
 
 
+@pytest.mark.slow
 def test_many_results_wait_together(make_queue: MakeQueue, private_directory: Path) -> None:
     """Those for which there is room are stored at once, the others as it comes."""
     queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
@@ -54,7 +55,7 @@ def test_many_results_wait_together(make_queue: MakeQueue, private_directory: Pa
             assert not finishing.is_alive()
 
 
-@pytest.mark.parametrize("size", [2_000_000, HALF])
+@pytest.mark.parametrize("size", [2_000_000, pytest.param(HALF, marks=pytest.mark.slow)])
 def test_a_result_without_room_is_told(
     make_queue: MakeQueue, private_directory: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

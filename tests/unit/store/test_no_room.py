@@ -96,6 +96,7 @@ def test_housekeeping_without_room_is_put_off() -> None:
         lease.close()
 
 
+@pytest.mark.slow
 def test_who_left_without_room_has_left_when_there_is_some() -> None:
     """What a worker had when it was closed without room is run by the next one, though its process lives."""
     store = Filling()
