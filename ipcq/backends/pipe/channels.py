@@ -62,6 +62,7 @@ class Channel:
         self, context: zmq.Context[Any], endpoint: str, name: bytes, keys: ClientKeys | None = None
     ) -> None:
         self._endpoint = endpoint
+        self._pid = os.getpid()
         self._handshake = 0  # how the last one failed
         self._numbers = count(1)
         self._sent: _Sent | None = None
@@ -214,7 +215,7 @@ class Channel:
             self._close()
 
     def _close(self) -> None:
-        if self._socket.closed:
+        if self._socket.closed or self._pid != os.getpid():  # in a forked child it is the parent's
             return
         if self._watch is not None:
             self._socket.disable_monitor()

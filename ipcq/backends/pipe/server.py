@@ -105,6 +105,7 @@ class Server:
         self._parking = Parking(self._attempt)
         self._token = token_bytes(12)  # tells clients whether this is the server that they knew
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
         self._stack = ExitStack()
         self._tended = self._busy = 0.0
         self._read_keys: Callable[[], None] = _no_keys
@@ -133,6 +134,7 @@ class Server:
             stack.callback(self._desk.close)
             self._thread = threading.Thread(target=self._serve, name="ipcq-pipe", daemon=True)
             self._thread.start()
+            self._pid = os.getpid()
             self._stack = stack.pop_all()
         return self
 
@@ -153,7 +155,7 @@ class Server:
     def close(self) -> None:
         """Stop serving; what clients' workers had is given back. The backend that was given stays open."""
         thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and self._pid == os.getpid():  # a forked child has neither thread nor socket
             self._ours.send(b"")
             thread.join()
             self._stack.close()

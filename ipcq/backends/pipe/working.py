@@ -317,6 +317,9 @@ class PipeStream(AwaitedTasks):
     def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
         try:
             response = channel.answer(self._is_over)
+        except KeyboardInterrupt:  # what is on its way is for the next call
+            self._asking = channel, token
+            raise
         except BaseException:
             channels.give(channel)
             raise
