@@ -5,15 +5,16 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from ...errors import QueueInUse, StorageError
+from ...errors import QueueInUse, StorageError, UnsafeDirectory
 from ..lockfile import open_lock_file
 from ..memory.namespace import check_private
 
 __all__ = ["check_codec", "check_directory", "check_endpoint", "holding"]
 
 _LONGEST_PATH = 107  # bytes: what the kernel takes as the path of a socket
+_LARGEST_PORT = 65_535
 _SERVER = 0  # the byte of the lock file that a live server has
 
 
@@ -48,7 +49,7 @@ def _check_path(endpoint: str, path: str) -> None:
 
 def _check_host(endpoint: str, place: str, keys: bool) -> None:
     host, _, port = place.rpartition(":")
-    if not host or not (port.isdecimal() or port == "*"):
+    if not host or not (port == "*" or (port.isdecimal() and int(port) <= _LARGEST_PORT)):
         raise ValueError(f"{endpoint!r}: write tcp://127.0.0.1:PORT")
     if not keys and not _is_loopback(host.strip("[]")):
         raise StorageError(
@@ -68,8 +69,14 @@ def check_directory(endpoint: str) -> None:
     """Raise `UnsafeDirectory` where others could use an ``ipc://`` endpoint; `StorageError` for none."""
     if not endpoint.startswith("ipc:"):
         return
+    directory = os.path.dirname(endpoint.partition("://")[2])
     try:
-        check_private(os.path.dirname(endpoint.partition("://")[2]))
+        check_private(directory)
+    except UnsafeDirectory as error:
+        raise UnsafeDirectory(
+            f"{endpoint!r}: others could use {directory}; put the socket into a directory that only you can use"
+            " (mkdir -m 700)"
+        ) from error
     except FileNotFoundError as error:
         raise StorageError(f"there is no directory for {endpoint!r}: make it (mkdir -m 700)") from error
 
@@ -109,6 +116,8 @@ def holding(endpoint: str) -> Iterator[None]:
         try:
             yield
         finally:
+            with suppress(OSError):
+                os.unlink(path)  # ZeroMQ leaves it
             lock.drop(_SERVER)
     finally:
         lock.release()

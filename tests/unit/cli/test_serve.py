@@ -29,6 +29,7 @@ def test_a_queue_is_served_until_a_signal(number: signal.Signals, private_direct
         process.send_signal(number)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+    assert not (private_directory / "socket").exists()
     with MemoryStorage("served", create=False) as behind:
         assert behind.fetch_by_id(task_id) is not None
         behind.destroy(force=True)

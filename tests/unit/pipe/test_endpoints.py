@@ -20,6 +20,7 @@ from ipcq.backends.pipe.endpoints import check_codec, check_directory, check_end
         ("tcp://127.0.0.1", "PORT"),
         ("tcp://:5000", "PORT"),
         ("tcp://127.0.0.1:http", "PORT"),
+        ("tcp://127.0.0.1:70000", "PORT"),
     ],
 )
 def test_what_is_no_endpoint(endpoint: str, told: str) -> None:
@@ -56,7 +57,7 @@ def test_a_directory_of_everybody(private_directory: Path) -> None:
     open_to_all = private_directory / "open"
     open_to_all.mkdir()
     os.chmod(open_to_all, 0o777)
-    with pytest.raises(UnsafeDirectory, match="open to other users"):
+    with pytest.raises(UnsafeDirectory, match="others could use"):
         check_directory(f"ipc://{open_to_all}/socket")
     with pytest.raises(StorageError, match="there is no directory"):
         check_directory(f"ipc://{private_directory}/none/socket")
