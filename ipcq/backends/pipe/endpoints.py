@@ -74,8 +74,8 @@ def check_directory(endpoint: str) -> None:
         check_private(directory)
     except UnsafeDirectory as error:
         raise UnsafeDirectory(
-            f"{endpoint!r}: others could use {directory}; put the socket into a directory that only you can use"
-            " (mkdir -m 700)"
+            f"{endpoint!r}: others could use {directory}; put the socket into a directory that only you can"
+            " use (mkdir -m 700)"
         ) from error
     except FileNotFoundError as error:
         raise StorageError(f"there is no directory for {endpoint!r}: make it (mkdir -m 700)") from error
