@@ -22,6 +22,7 @@
     ├── HandlerNotFound                 a "module:function" names nothing that can be called
     ├── MonitorFailed                   the monitor could not keep its workers alive
     ├── Abort                           raised by a handler: do not run this task again
+    ├── RetryAfter                      raised by a handler: run it again, not before so many seconds
     └── StorageError                    the storage behind a queue cannot be used
         ├── ConfigMismatch              the queue exists with other settings
         ├── CorruptQueue                damaged bytes, or not a queue at all
@@ -68,6 +69,7 @@ __all__ = [
     "QueueNotFound",
     "QueueStalled",
     "ResultExpired",
+    "RetryAfter",
     "StorageError",
     "TaskFailed",
     "TaskNotFound",
@@ -185,6 +187,27 @@ class MonitorFailed(IpcqError):
 
 class Abort(IpcqError):
     """Raised by a handler: the task failed and must not be run again, whatever is left."""
+
+
+class RetryAfter(IpcqError):
+    """Raised by a handler: the run failed, and the next one is not to begin before some time has passed.
+
+    The time is kept with the task: no worker waits, and it outlives all of them. With no attempt left the
+    task is KILLED. Raised ``from`` another error it is that one which is stored.
+
+    Args:
+        seconds: from now on; 0 for at once.
+        message: what is stored, where it was not raised from another error.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        if not seconds >= 0:
+            raise ValueError(f"a retry comes after 0 seconds or more, not {seconds!r}")
+        super().__init__(message or f"again in {seconds:g} s")
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[RetryAfter], tuple[float, str]]:
+        return RetryAfter, (self.seconds, str(self))
 
 
 class StorageError(IpcqError):

@@ -6,14 +6,16 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import Abort, LeaseLost, QueueClosed, StorageError
+from .errors import Abort, LeaseLost, QueueClosed, RetryAfter, StorageError
 from .result import ErrorInfo
 from .task import Task
 
-__all__ = ["CallNext", "ForcedStop", "Layer", "acknowledge", "compose"]
+__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "acknowledge", "compose"]
 
 log = logging.getLogger("ipcq.worker")
 
+LONGEST_DELAY = 9e9
+"""Seconds: what every backend takes."""
 _NOBODY = (LeaseLost, QueueClosed, StorageError)  # there is no task, or no queue, to tell it to
 
 CallNext = Callable[[Task[Any], Any], Any]
@@ -25,6 +27,10 @@ Layer = Callable[[Task[Any], Any, CallNext], Any]
 
 class ForcedStop(BaseException):
     """Raised inside a handler by a forced stop; layers and handlers let it pass."""
+
+
+class GivenUp(Abort):
+    """Raised by a layer from an error that must not be tried again: that error is stored."""
 
 
 def compose(layers: Iterable[Layer], innermost: CallNext) -> CallNext:
@@ -45,8 +51,8 @@ def _around(layer: Layer, call_next: CallNext) -> CallNext:
 def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
     """Store how the run ended, whatever the layers inside do: what `Backend.middleware` returns.
 
-    A value makes the task DONE, an exception of any kind a failed run, `Abort` or arguments that
-    cannot be decoded KILLED. A forced stop gives the task back.
+    A value makes the task DONE, an exception of any kind a failed run, `RetryAfter` one that is run again
+    later, `Abort` or arguments that cannot be decoded KILLED. A forced stop gives the task back.
 
     Args:
         context: its attribute ``lease`` is the `WorkerLease` that has the task.
@@ -56,14 +62,14 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         try:
             _ = task.args
         except Exception as error:
-            _fail(lease, task, error, final=True)
+            lease.fail(task, ErrorInfo.from_exception(error), final=True)
             return
         try:
             value = call_next(task, context)
         except ForcedStop:
             lease.give_back(task)
         except BaseException as error:  # SystemExit too: a task must not end its worker
-            _fail(lease, task, error, final=isinstance(error, Abort))
+            _fail(lease, task, error)
         else:
             try:
                 lease.finish(task, value)
@@ -75,5 +81,8 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         log.info("task %s: %s", task.id, lost)
 
 
-def _fail(lease: Any, task: Task[Any], error: BaseException, *, final: bool = False) -> None:
-    lease.fail(task, ErrorInfo.from_exception(error), final=final)
+def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:
+    later = error.seconds if isinstance(error, RetryAfter) else 0.0
+    of_another = isinstance(error, (RetryAfter, GivenUp)) and error.__cause__ is not None
+    told = ErrorInfo.from_exception(error.__cause__ if of_another and error.__cause__ else error)
+    lease.fail(task, told, retry_in=min(later, LONGEST_DELAY), final=isinstance(error, Abort))

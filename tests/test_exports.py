@@ -27,8 +27,8 @@ PUBLIC = """
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound
     ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists Conflict LeaseLost IllegalTransition
-    NotSupported HandlerNotFound MonitorFailed Abort StorageError ConfigMismatch CorruptQueue VersionMismatch
-    UnsafeDirectory QueueNotFound QueueInUse QueueExists QueueStalled UnsupportedPlatform
+    NotSupported HandlerNotFound MonitorFailed Abort RetryAfter StorageError ConfigMismatch CorruptQueue
+    VersionMismatch UnsafeDirectory QueueNotFound QueueInUse QueueExists QueueStalled UnsupportedPlatform
     __version__
 """.split()
 

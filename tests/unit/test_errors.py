@@ -10,7 +10,7 @@ import pytest
 
 import ipcq
 from ipcq import Status, WorkerDied, errors
-from ipcq.errors import IllegalTransition, IpcqError, NotSupported, TaskSinkError
+from ipcq.errors import IllegalTransition, IpcqError, NotSupported, RetryAfter, TaskSinkError
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 
@@ -60,7 +60,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 def test_errors_travel_between_processes() -> None:
     """An error that is pickled arrives as the same class with the same message."""
-    for kind in set(ALL) - {IllegalTransition, NotSupported}:
+    for kind in set(ALL) - {IllegalTransition, NotSupported, RetryAfter}:
         copy = pickle.loads(pickle.dumps(kind("what happened")))
         assert (type(copy), str(copy)) == (kind, "what happened")
 
