@@ -80,7 +80,7 @@ from .layer import CallNext, Layer
 from .result import ErrorInfo, TaskResult
 from .sink import TaskSink, WeakSink, WeakTaskSink
 from .status import TERMINAL, TRANSITIONS, Status, Transition
-from .task import Lease, Queue, Task, TaskId
+from .task import Attempt, Lease, Queue, Task, TaskId
 
 if sys.platform == "win32":  # here, because every way in leads through here
     raise UnsupportedPlatform("ipcq needs Linux or macOS; on Windows, run it inside WSL 2")
@@ -165,6 +165,7 @@ __all__ = [
     # who runs it
     "Worker",
     "WorkerContext",
+    "Attempt",
     "Router",
     "Layer",
     "CallNext",

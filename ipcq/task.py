@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from .errors import CodecError
 from .status import Status
 
-__all__ = ["Lease", "Queue", "Task", "TaskId"]
+__all__ = ["Attempt", "Lease", "Queue", "Task", "TaskId"]
 
 T = TypeVar("T")
 
@@ -105,6 +105,12 @@ class TaskId(int):
 
     def __reduce__(self) -> tuple[type[TaskId], tuple[int]]:
         return TaskId, (int(self),)
+
+
+class Attempt(int):
+    """Which run of its task this is, from 1; for the annotation of a handler's parameter."""
+
+    __slots__ = ()
 
 
 class Lease(NamedTuple):

@@ -20,7 +20,7 @@ PUBLIC = """
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
-    Worker WorkerContext Router Layer CallNext
+    Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy
     Executor ExecutorFailed NotPicklable share Shared

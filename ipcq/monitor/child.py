@@ -94,8 +94,8 @@ def _run(
     Leash(link, monitor, obey)
     if initializer is not None:
         initializer(*initargs)  # before the handler is looked for: it may make that importable
-    backend, handler, layers = job.open()
-    worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch)
+    backend, handler, layers, provide = job.open()
+    worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch, provide=provide)
     worker.link, worker.most = link, job.max_tasks
     worker.run()
     backend.close()

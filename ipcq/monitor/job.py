@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from ..errors import HandlerNotFound, NotSupported
 from ..layer import Layer
 from ..worker.handler import Handler, check_handler
+from ..worker.injection import Provide
 from ..worker.worker import WorkerBackend
 
 __all__ = ["Job"]
 
 
 class Job(NamedTuple):
-    """A backend, a handler and its layers, pickled one by one so that an error can tell which it was.
+    """A backend, a handler, its layers and what it gets, pickled one by one: an error can tell which it was.
 
     Not pickled by multiprocessing with the process object: what fails there, on either side,
     prints a traceback and tells the Monitor nothing.
@@ -24,6 +25,7 @@ class Job(NamedTuple):
     backend: bytes
     handler: bytes
     layers: bytes
+    provide: bytes
     prefetch: int
     max_tasks: int | None = None
 
@@ -35,6 +37,7 @@ class Job(NamedTuple):
         layers: Iterable[Layer],
         prefetch: int,
         max_tasks: int | None = None,
+        provide: Provide | None = None,
     ) -> Job:
         """Make the bytes.
 
@@ -48,16 +51,17 @@ class Job(NamedTuple):
         except Exception as error:
             raise NotSupported("use from another process (pickle)", backend) from error
         functions = _findable("handler", handler), _findable("layers", tuple(layers))
-        return cls(storage, *functions, prefetch, max_tasks)
+        made = _findable("provide", dict(provide or {}))
+        return cls(storage, *functions, made, prefetch, max_tasks)
 
-    def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...]]:
+    def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...], Provide]:
         """Open the backend and find the functions, in the worker process.
 
         Raises:
             HandlerNotFound: the process that packed them has them, this one has not.
         """
         handler, layers = _found("handler", self.handler), _found("layers", self.layers)
-        return pickle.loads(self.backend), handler, layers
+        return pickle.loads(self.backend), handler, layers, _found("provide", self.provide)
 
 
 def _findable(what: str, value: object) -> bytes:

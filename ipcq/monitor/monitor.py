@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import MonitorFailed
 from ..layer import Layer
 from ..worker.handler import Handler
+from ..worker.injection import Provide
 from ..worker.signals import stop_signals
 from ..worker.worker import WorkerBackend
 from .alarm import Alarm
@@ -50,6 +51,7 @@ class Monitor:
         workers: how many processes; None for one for each usable CPU.
         layers: callables around the handler, the first outermost.
         prefetch: how many tasks each worker holds at once, the running one included.
+        provide: as for `Worker`; made in each worker process.
         max_tasks: how many a process runs before another takes its place; None for no limit.
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.
@@ -70,6 +72,7 @@ class Monitor:
         workers: int | None = None,
         layers: Iterable[Layer] = (),
         prefetch: int = 1,
+        provide: Provide | None = None,
         max_tasks: int | None = None,
         restart: RestartPolicy | None = None,
         start_method: str | None = None,
@@ -87,7 +90,7 @@ class Monitor:
         self._restart = restart or RestartPolicy()
         if max_tasks is not None and max_tasks < 1:
             raise ValueError(f"max_tasks must be 1 or more, or None for no limit; not {max_tasks}")
-        job = Job.pack(backend, handler, layers, prefetch, max_tasks)
+        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide)
         module = type(backend).__module__
         preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
         self._launcher = Launcher(self.name, job, start_method, initializer, tuple(initargs), preload)

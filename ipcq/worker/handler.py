@@ -13,7 +13,8 @@ from ..errors import HandlerNotFound
 
 __all__ = ["Handler", "check_handler", "resolve"]
 
-Handler = Callable[[Any], Any]
+Handler = Callable[..., Any]
+"""Called with the arguments of a task, and with what its other parameters want."""
 
 
 def resolve(name: str) -> Handler:
@@ -48,9 +49,7 @@ def check_handler(handler: Handler | str) -> None:
     if isinstance(handler, str):
         _split(handler)
     elif not callable(handler):
-        raise HandlerNotFound(
-            f"{handler!r} cannot be a handler: pass a function of one argument, or 'module:function'"
-        )
+        raise HandlerNotFound(f"{handler!r} cannot be a handler: pass a function, or 'module:function'")
     elif inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
         raise TypeError(
             f"{handler!r} is a coroutine function, which workers do not support yet;"

@@ -7,9 +7,11 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from ..errors import Abort
+from ..layer import CallNext
 from ..sink import TAG, tag_of
 from ..task import Task
 from .handler import Handler, check_handler, resolve
+from .injection import Injector
 
 __all__ = ["Router"]
 
@@ -51,17 +53,28 @@ class Router:
         """The tags that it knows."""
         return frozenset(self._handlers)
 
-    def resolved(self) -> Router:
-        """The same with functions instead of names; raises `HandlerNotFound` where there is none."""
+    def prepared(self, injector: Injector) -> CallNext:
+        """What runs a task of any of its types; `HandlerNotFound`, `TypeError` where one cannot be called."""
         found = {tag: resolve(h) if isinstance(h, str) else h for tag, h in self._handlers.items()}
-        return Router({self._classes.get(tag, tag): handler for tag, handler in found.items()})
+        calls = {tag: injector.prepare(handler) for tag, handler in found.items()}
+
+        def run(task: Task[Any], context: Any) -> Any:
+            tag = self._tag_of(task)
+            args, call = self._arguments(tag, task.args), calls[tag]
+            return found[tag](args) if call is None else call(args, task, context)
+
+        return run
 
     def __call__(self, task: Task[Any]) -> Any:
-        """Run a task; a worker gives its Router the whole task, for the tag is no part of the arguments.
+        """Run a task by a handler that wants no more than its arguments.
 
         Raises:
             Abort: the task has no tag, or one that nobody here knows.
         """
+        return self.prepared(Injector({}))(task, None)
+
+    def _tag_of(self, task: Task[Any]) -> str:
+        """The tag of a task; `Abort` where it has none, or one that nobody here knows."""
         tag = task.metadata.get(TAG)
         handler = self._handlers.get(tag) if isinstance(tag, str) else None
         if tag is None:
@@ -70,7 +83,7 @@ class Router:
             raise Abort(
                 f"no handler for tasks of type {tag!r}; the Router knows {', '.join(sorted(self._handlers))}"
             )
-        return (resolve(handler) if isinstance(handler, str) else handler)(self._arguments(tag, task.args))
+        return str(tag)
 
     def _arguments(self, tag: str, args: Any) -> Any:
         made = self._classes.get(tag)

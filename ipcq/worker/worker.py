@@ -13,6 +13,7 @@ from ..layer import CallNext, Layer, compose
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
+from .injection import Injector, Provide
 from .router import Router
 from .signals import stop_signals
 from .state import WorkerState
@@ -34,14 +35,18 @@ class Worker:
     Args:
         name: unique in its queue while it lives; None for one made of host, process and chance.
         backend: where tasks come from and results go.
-        handler: called with the arguments of each task; a function or ``module:function``, or a `Router`.
+        handler: called with the arguments of each task; a function or ``module:function``, or a `Router`. Its
+            other parameters are found by their annotations: `TaskId`, `Attempt`, `Task`, `WorkerContext`, and
+            the classes of ``provide``.
         layers: callables around the handler, the first outermost.
         concurrency: how many tasks to run at a time; only 1 is supported yet.
         prefetch: how many tasks to hold at once, the running one included.
+        provide: from a class to what makes its object, without arguments, when the worker begins to run: a
+            context manager is entered, and left in the end; anything else is closed, if it can be.
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
-        TypeError: the handler is a coroutine function.
+        TypeError: the handler is a coroutine function, or nothing provides one of its parameters.
         ValueError: concurrency or prefetch is out of bounds.
     """
 
@@ -54,6 +59,7 @@ class Worker:
         layers: Iterable[Layer] = (),
         concurrency: int = 1,
         prefetch: int = 1,
+        provide: Provide | None = None,
     ) -> None:
         check_handler(handler)
         if concurrency != 1:
@@ -64,7 +70,8 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
         self._backend = backend
-        self._call = _innermost(handler)
+        self._injector = Injector(provide or {})
+        self._call = _innermost(handler, self._injector)
         self._layers = tuple(layers)
         self._prefetch = prefetch
         self._state = WorkerState.PENDING
@@ -104,6 +111,7 @@ class Worker:
         try:
             with (
                 stop_signals(self.signalled),
+                self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
                 Heartbeat(lease, self.stop),
             ):
@@ -164,10 +172,12 @@ class Worker:
                 return
 
 
-def _innermost(handler: Handler | str) -> CallNext:
+def _innermost(handler: Handler | str, injector: Injector) -> CallNext:
     """What runs a task; raises for what is not there, before any task is taken."""
     if isinstance(handler, Router):
-        router = handler.resolved()
-        return lambda task, _context: router(task)
+        return handler.prepared(injector)
     function = resolve(handler) if isinstance(handler, str) else handler
-    return lambda task, _context: function(task.args)
+    call = injector.prepare(function)
+    if call is None:
+        return lambda task, _context: function(task.args)
+    return lambda task, context: call(task.args, task, context)

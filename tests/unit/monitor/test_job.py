@@ -31,7 +31,7 @@ async def coroutine(word: str) -> None:
 
 def test_a_job_survives_the_way(backend: Files) -> None:
     """What is packed in one process is opened in another; a name stays a name."""
-    opened, handler, layers = Job.pack(backend, handle, [], 1).open()
+    opened, handler, layers, _ = Job.pack(backend, handle, [], 1).open()
 
     assert isinstance(opened, Files)
     assert (opened.directory, handler, layers) == (backend.directory, handle, ())
@@ -52,7 +52,7 @@ def test_what_no_other_process_finds_is_refused_when_the_monitor_is_made(backend
 
 def test_what_is_missing_in_the_worker_says_so() -> None:
     """A function that only the packing process has, as in an interactive session, is named."""
-    job = Job(b"", b"c__main__\nno_such_function\n.", b"", 1)
+    job = Job(b"", b"c__main__\nno_such_function\n.", b"", b"", 1)
 
     with pytest.raises(HandlerNotFound, match=r"handler not found in a worker process .*no_such_function"):
         job.open()

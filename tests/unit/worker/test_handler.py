@@ -65,6 +65,6 @@ def test_only_plain_callables_are_handlers() -> None:
     check_handler("not.imported:yet")
     for coroutine in (Awaitable.__call__, Awaitable()):
         with pytest.raises(TypeError, match="coroutine function, which workers do not support yet"):
-            check_handler(coroutine)  # type: ignore[arg-type]
-    with pytest.raises(HandlerNotFound, match="pass a function of one argument"):
+            check_handler(coroutine)
+    with pytest.raises(HandlerNotFound, match="pass a function, or"):
         check_handler(3)  # type: ignore[arg-type]

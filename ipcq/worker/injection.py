@@ -1,0 +1,137 @@
+"""What a handler wants to know beside its arguments: found by the annotations of its parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, get_origin, get_type_hints
+
+from ..task import Attempt, Task, TaskId
+from .context import WorkerContext
+from .handler import Handler
+
+__all__ = ["Injector", "Provide"]
+
+Provide = Mapping[type[Any], Callable[[], Any]]
+"""From a class to what makes the object that handlers get where they name that class."""
+
+_Source = Callable[[Task[Any], WorkerContext], Any]
+
+_KNOWN: dict[Any, _Source] = {
+    TaskId: lambda task, _: task.id,
+    Attempt: lambda task, _: Attempt(task.attempts + task.deaths + 1),
+    Task: lambda task, _: task,
+    WorkerContext: lambda _, context: context,
+}
+
+
+class Injector:
+    """Calls handlers with what they want.
+
+    Args:
+        provide: what there is beside `TaskId`, `Attempt`, `Task` and `WorkerContext`.
+    """
+
+    def __init__(self, provide: Provide) -> None:
+        self._provide = dict(provide)
+        self._wanted: dict[type[Any], None] = {}
+        self._made: dict[type[Any], Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Injector of {', '.join(each.__name__ for each in self._provide) or 'nothing'}>"
+
+    def prepare(self, handler: Handler) -> Callable[[Any, Task[Any], WorkerContext], Any] | None:
+        """What calls it with arguments, task and context; None where it takes its arguments only.
+
+        Raises:
+            TypeError: nothing provides one of its parameters, or it takes no arguments.
+        """
+        wanted = {name: self._source(kind) for name, kind in self._parameters(handler)}
+        if not wanted:
+            return None
+
+        def call(args: Any, task: Task[Any], context: WorkerContext) -> Any:
+            return handler(args, **{name: source(task, context) for name, source in wanted.items()})
+
+        return call
+
+    def _parameters(self, handler: Handler) -> Iterator[tuple[str, Any]]:
+        try:
+            parameters = list(inspect.signature(handler).parameters.values())
+        except ValueError:  # of C: it is called as it is
+            return
+        if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"{_name(handler)} takes no argument, and so cannot be a handler")
+        others = parameters[1:]
+        kinds = _annotations(handler, others)
+        for parameter in others:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            kind = kinds.get(parameter.name)
+            if self._is_known(kind) and parameter.kind is not parameter.POSITIONAL_ONLY:
+                yield parameter.name, kind
+            elif parameter.default is parameter.empty:
+                raise TypeError(
+                    f"{_name(handler)}: nothing provides its parameter {parameter.name!r} ({_kind(kind)});"
+                    " give it a default, a class that provide= has, or TaskId, Attempt, Task, WorkerContext"
+                )
+
+    def _is_known(self, kind: Any) -> bool:
+        return (get_origin(kind) or kind) in _KNOWN or kind in self._provide
+
+    def _source(self, kind: Any) -> _Source:
+        known = _KNOWN.get(get_origin(kind) or kind)
+        if known is not None:
+            return known
+        self._wanted[kind] = None
+        return lambda _task, _context: self._made[kind]
+
+    @contextmanager
+    def providing(self) -> Iterator[None]:
+        """While entered, there is what handlers want; it is closed in the end, the last one first."""
+        with ExitStack() as stack:
+            try:
+                for kind in self._wanted:
+                    self._made[kind] = _opened(self._provide[kind](), stack)
+                yield
+            finally:
+                self._made.clear()
+
+
+def _opened(made: Any, stack: ExitStack) -> Any:
+    """Entered, if it is a context manager; else it is closed in the end, if it can be."""
+    if hasattr(type(made), "__enter__"):
+        return stack.enter_context(made)
+    close = getattr(made, "close", None)
+    if callable(close):
+        stack.callback(close)
+    return made
+
+
+def _annotations(handler: Handler, parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """The classes that parameters name; those of others than these are not looked for."""
+    if all(parameter.annotation is parameter.empty for parameter in parameters):
+        return {}
+    function: Any = handler
+    if isinstance(handler, partial):
+        function = handler.func
+    elif not inspect.isroutine(handler):
+        function = type(handler).__call__
+    try:
+        return get_type_hints(function)
+    except NameError as error:
+        raise TypeError(
+            f"{_name(handler)}: an annotation means nothing where the function was defined: {error}"
+        ) from error
+
+
+def _name(handler: Handler) -> str:
+    return f"handler {getattr(handler, '__qualname__', None) or repr(handler)}"
+
+
+def _kind(kind: Any) -> str:
+    if kind is None:
+        return "without an annotation"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
