@@ -295,6 +295,8 @@ class Engine:
                     self._ask_again()
                 self._take_results(_TICK)
                 self._serving = 0
+        except ExecutorFailed:
+            pass  # all that wait were told
         except BaseException as error:
             self._fail(f"the executor met an error: {type(error).__name__}: {error}")
             raise

@@ -78,18 +78,23 @@ def interrupted(what: str, seconds: float, group: bool) -> str:
     """
     command = [sys.executable, "-m", "tests.crash.interrupted", what]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
     ) as program:
         try:
             assert program.stdout is not None
             assert program.stdout.readline() == "ready\n"
             time.sleep(seconds)  # chance decides how far it comes
             (os.killpg if group else os.kill)(program.pid, signal.SIGINT)
-            told, _ = program.communicate(timeout=30)
+            told, trouble = program.communicate(timeout=30)
         except BaseException:
             os.killpg(program.pid, signal.SIGKILL)
             raise
-    assert program.returncode == 0
+    assert (program.returncode, trouble) == (0, "")
     return told
 
 
