@@ -14,7 +14,7 @@ from ..backends.json import JsonStorage, JsonStore
 from ..backends.memory import MemoryStorage
 from ..backends.pipe import Pipe, Server
 
-__all__ = ["COLUMNS", "Factory", "custom", "json", "memory", "pipe", "pipe_over_tcp"]
+__all__ = ["COLUMNS", "Factory", "custom", "json", "memory", "pipe", "piped"]
 
 Factory = Callable[[], Backend]
 Column = Callable[[Path], Factory]
@@ -110,10 +110,14 @@ def pipe(directory: Path) -> Factory:
     return lambda: OwnServer.over(make_behind(), f"ipc://{directory}/pipe-{next(numbers)}")
 
 
-def pipe_over_tcp(directory: Path) -> Factory:
-    """Queues in shared memory behind a socket of the network."""
-    make_behind = memory(directory)
-    return lambda: OwnServer.over(make_behind(), "tcp://127.0.0.1:*")
+def piped(column: Column) -> Column:
+    """The queues of a column behind a socket of the network."""
+
+    def behind(directory: Path) -> Factory:
+        make_behind = column(directory)
+        return lambda: OwnServer.over(make_behind(), "tcp://127.0.0.1:*")
+
+    return behind
 
 
 COLUMNS: Mapping[str, Column] = {

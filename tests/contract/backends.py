@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ipcq.testing import Check
-from ipcq.testing.columns import COLUMNS, pipe_over_tcp
+from ipcq.testing.columns import COLUMNS, custom, json, memory, piped
 
 __all__ = ["BOUND", "COLUMNS", "COMING", "awaits"]
 
 # Beside the columns of the table, what is to do the same by another way.
-BOUND = {**COLUMNS, "Pipe over tcp": pipe_over_tcp}
+BOUND = {
+    **COLUMNS,
+    "Memory by tcp": piped(memory),
+    "Json by tcp": piped(json),
+    "Custom by tcp": piped(custom),
+}
 
 # Neither there nor refused yet.
 COMING: Mapping[str, frozenset[str]] = {}

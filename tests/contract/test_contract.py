@@ -23,7 +23,7 @@ def _first_of_each(backend: str) -> list[Check]:
 
 @pytest.mark.parametrize(
     "backend",
-    [pytest.param(name, marks=[pytest.mark.slow] if "tcp" in name else []) for name in BOUND],
+    [pytest.param(name, marks=[pytest.mark.slow] if "by tcp" in name else []) for name in BOUND],
 )
 def test_one_check_of_each_capability(backend: str, private_directory: Path) -> None:
     """A backend passes the first check of each capability; all of them take too long for each run."""
