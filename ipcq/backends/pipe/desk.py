@@ -30,13 +30,13 @@ from .wire import (
     unpack_ids,
 )
 
-__all__ = ["A_TASK", "LONGEST_AWAIT", "LONGEST_WAIT", "ROOM", "Answer", "Desk", "Waiting"]
+__all__ = ["A_TASK", "LONGEST_AWAIT", "LONGEST_WAIT", "ROOM", "ROOM_FOR_A_VALUE", "Answer", "Desk", "Waiting"]
 
 LONGEST_WAIT = 1.0
 """Seconds that a request for room is kept before it is answered: who wants to wait on asks again."""
 LONGEST_AWAIT = 20.0
 """The same, for results."""
-A_TASK, ROOM = b"a task", b"room"
+A_TASK, ROOM, ROOM_FOR_A_VALUE = b"a task", b"room", b"room for a value"
 """What requests wait for."""
 _MOST_RESULTS = 256
 _PLAIN = MsgpackCodec()
@@ -55,8 +55,8 @@ class Waiting(NamedTuple):
     Attributes:
         until: when it is answered whatever there is, by `time.monotonic`.
         attempt: the answer, or None as long as there is nothing; called with whether it is over.
-        topic: what it waits for: `A_TASK`, `ROOM`, or the token under which results are awaited. Of those who
-            wait for the same, none finds what the first does not.
+        topic: what it waits for: `A_TASK`, `ROOM`, `ROOM_FOR_A_VALUE`, or the token under which results are
+            awaited.
     """
 
     until: float
@@ -243,7 +243,7 @@ class Desk:
             return _rows(member.take(1) if more else ())
 
         done: set[TaskId] = set()
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM)
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool

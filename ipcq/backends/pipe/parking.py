@@ -46,10 +46,6 @@ class Parking:
     def __repr__(self) -> str:
         return f"<Parking: {len(self._parked)} wait>"
 
-    def has(self, topic: bytes) -> bool:
-        """Whether anybody waits for that."""
-        return topic in self._by_topic
-
     def add(self, parked: Parked) -> None:
         """One more; the request of the same client before it is forgotten."""
         if parked.who in self._parked:
@@ -67,13 +63,18 @@ class Parking:
         if not others:
             del self._by_topic[parked.waiting.topic]
 
-    def look(self, topics: Iterable[bytes]) -> None:
-        """Answer those who wait for these, in the order in which they came, until one finds nothing."""
+    def look(self, topics: Iterable[bytes], *, each: bool = False) -> None:
+        """Answer those who wait for these, in the order in which they came.
+
+        Args:
+            each: look for all of them; else only until one finds nothing, as the others would not, either.
+        """
         for topic in topics:
             for parked in self._waiting_for(topic):
-                if not self._attempt(parked, False):
+                if self._attempt(parked, False):
+                    self._drop(parked)
+                elif not each:
                     break
-                self._drop(parked)
 
     def _waiting_for(self, topic: bytes) -> Iterator[Parked]:
         for who in list(self._by_topic.get(topic, ())):

@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from ...errors import IpcqError, NotSupported, StorageError
-from .desk import A_TASK, ROOM, Desk, Waiting
+from .desk import A_TASK, ROOM, ROOM_FOR_A_VALUE, Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
 from .failures import pack_failure
 from .frames import (
@@ -247,6 +247,7 @@ class Server:
             if news:
                 self._busy = time.monotonic()
             self._parking.look((A_TASK, ROOM, *news))
+            self._parking.look((ROOM_FOR_A_VALUE,), each=True)
             self._parking.end(time.monotonic())
 
     def _attempt(self, parked: Parked, over: bool) -> bool:
