@@ -94,9 +94,14 @@ class Awaited:
 
         This waits for a moment, fifty times a second at the most.
         """
-        patience, now = 0.0, time.monotonic()
-        if now - self._looked >= _PACE:
-            self._looked, patience = now, _MOMENT
+        self.sort(_MOMENT if time.monotonic() - self._looked >= _PACE else 0.0)
+        news, self._news = self._news, set()
+        return news
+
+    def sort(self, patience: float = _MOMENT) -> None:
+        """The same, but tell nobody; wait so long."""
+        if patience:
+            self._looked = time.monotonic()
         while self._askers:
             try:
                 results = self._completions.ready(patience)
@@ -107,9 +112,7 @@ class Awaited:
             for result in results:
                 self._came(result.task_id, result)
             if not results:
-                break
-        news, self._news = self._news, set()
-        return news
+                return
 
     def _sort_out_expired(self) -> None:
         known = self._backend.check_status(self._askers)

@@ -290,6 +290,9 @@ class Desk:
     def _results(self, token: bytes, wait: float) -> Waiting:
         def attempt(over: bool) -> Answer | None:
             came = self.awaited.fetch(token, _MOST_RESULTS)
+            if over and came == []:  # what came in this very moment
+                self.awaited.sort()
+                came = self.awaited.fetch(token, _MOST_RESULTS)
             if came is None:
                 return Answer()  # it is to ask anew
             blobs: list[bytes] = []

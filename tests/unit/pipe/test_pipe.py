@@ -414,3 +414,12 @@ def test_an_answer_that_cannot_travel(
     with pytest.raises(StorageError, match="payload of"):
         pipe.fetch_by_id(task_id)
     assert pipe.fetch_by_id(small) is not None
+
+
+def test_a_wait_without_time_finds_what_is_there(pipe: Pipe, queue: MemoryStorage) -> None:
+    """Whoever ended the task: one that is done is not late."""
+    Worker("near", queue, lambda args: args).run(until_empty=True)
+    for worker in (queue, pipe):
+        task_id = pipe.push(1)
+        Worker("worker", worker, lambda args: args).run(until_empty=True)
+        assert pipe.wait(task_id, 0).unwrap() == 1
