@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...backend import WaitForCompletion
-from ...errors import ResultExpired
+from ...errors import ResultExpired, TaskNotFound
 from ...result import TaskResult
 from ...task import TaskId
 
@@ -43,6 +43,7 @@ class Awaited:
         self._looked = 0.0
         self._askers: dict[TaskId, set[bytes]] = {}
         self._news: set[bytes] = set()
+        self._left: set[TaskId] = set()  # nobody awaits them any more, but the backend was asked for them
 
     def __repr__(self) -> str:
         return f"<Awaited: {len(self._askers)} tasks by {len(self._waiters)}>"
@@ -51,13 +52,23 @@ class Awaited:
         """Wait for these, too; whether that one waited already. `TaskNotFound` asks for none of them."""
         known = token in self._waiters
         wanted = list(dict.fromkeys(ids))
+        self._check_those_left(wanted)
         self._completions.add([each for each in wanted if each not in self._askers])
         waiter = self._waiters.setdefault(token, _Waiter())
         waiter.heard = time.monotonic()
         waiter.ids.update(wanted)
         for task_id in wanted:
             self._askers.setdefault(task_id, set()).add(token)
+            self._left.discard(task_id)
         return known
+
+    def _check_those_left(self, ids: Iterable[TaskId]) -> None:
+        """`TaskNotFound` for one that was awaited before, and removed since: a backend says so only once."""
+        left = self._left.intersection(ids)
+        for task_id in left - self._backend.check_status(left).keys() if left else ():
+            raise TaskNotFound(
+                f"there is no task {task_id}: removed (by keep_result=False, vacuum or result_ttl)"
+            )
 
     def forget(self, token: bytes, ids: Iterable[TaskId]) -> None:
         """One does not wait for these any more."""
@@ -77,6 +88,7 @@ class Awaited:
             askers.discard(token)
             if not askers:
                 del self._askers[task_id]
+                self._left.add(task_id)
 
     def fetch(self, token: bytes, most: int) -> list[tuple[TaskId, TaskResult[Any] | None]] | None:
         """What came for one; None where it is not known, or not any more."""
@@ -120,6 +132,7 @@ class Awaited:
             self._came(task_id, None)
 
     def _came(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
+        self._left.discard(task_id)
         for token in self._askers.pop(task_id, ()):
             waiter = self._waiters[token]
             self._news.add(token)

@@ -26,9 +26,12 @@ from ipcq import (
     PushError,
     QueueClosed,
     QueueInUse,
+    Status,
     StorageError,
     Task,
     TaskId,
+    TaskNotFound,
+    WaitTimeout,
     Worker,
 )
 from ipcq.backend import TaskStream
@@ -423,3 +426,14 @@ def test_a_wait_without_time_finds_what_is_there(pipe: Pipe, queue: MemoryStorag
         task_id = pipe.push(1)
         Worker("worker", worker, lambda args: args).run(until_empty=True)
         assert pipe.wait(task_id, 0).unwrap() == 1
+
+
+def test_a_task_that_was_removed_after_a_wait(pipe: Pipe) -> None:
+    """A second wait for it finds that there is none."""
+    task_id = pipe.push(1)
+    with pytest.raises(WaitTimeout):
+        pipe.wait(task_id, 0)
+    pipe.cancel(task_id)
+    pipe.vacuum(statuses=(Status.KILLED,))
+    with pytest.raises(TaskNotFound):
+        pipe.wait(task_id, 0)
