@@ -17,6 +17,7 @@ from .backend import (
     Cancel,
     Completions,
     ConfigExt,
+    EndRun,
     FetchById,
     RegisterWorker,
     Reschedule,
@@ -41,6 +42,7 @@ from .errors import (
     IllegalTransition,
     IpcqError,
     LeaseLost,
+    MemoryExceeded,
     MonitorFailed,
     NotSupported,
     PushError,
@@ -56,6 +58,7 @@ from .errors import (
     TaskFailed,
     TaskNotFound,
     TaskSinkError,
+    TaskTimeout,
     UnsafeDirectory,
     UnsupportedPlatform,
     VersionMismatch,
@@ -95,6 +98,7 @@ if TYPE_CHECKING:
     from .codecs import JsonCodec, MsgpackCodec, PickleCodec, RawCodec, get_codec
     from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
     from .feeding import pipe_to
+    from .limits import Limits
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .urls import connect
@@ -133,6 +137,7 @@ __all__ = [
     "ResumeById",
     "ResumeAbandoned",
     "Cancel",
+    "EndRun",
     "RegisterWorker",
     "Vacuum",
     "WaitForCompletion",
@@ -179,6 +184,7 @@ __all__ = [
     # who watches
     "Monitor",
     "RestartPolicy",
+    "Limits",
     # who takes the place of a pool
     "Executor",
     "ExecutorFailed",
@@ -204,6 +210,8 @@ __all__ = [
     "WorkerExists",
     "Conflict",
     "LeaseLost",
+    "TaskTimeout",
+    "MemoryExceeded",
     "IllegalTransition",
     "NotSupported",
     "HandlerNotFound",
@@ -251,6 +259,7 @@ _LAZY = {
     "Shared": ".executor",
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
+    "Limits": ".limits",
     **dict.fromkeys(
         ["Backoff", "Interval", "Notify", "PollStrategy", "Race", "Signal", "Waiter"], ".polling"
     ),

@@ -17,6 +17,7 @@ __all__ = [
     "Cancel",
     "Completions",
     "ConfigExt",
+    "EndRun",
     "FetchById",
     "RegisterWorker",
     "Reschedule",
@@ -341,6 +342,25 @@ class WaitForCompletion(Protocol):
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
+        ...
+
+
+@runtime_checkable
+class EndRun(Protocol):
+    """Can end the run of a task in the place of its worker, which is stuck and about to be killed."""
+
+    def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
+        """RUNNING -> FAILED, due again in ``retry_in`` seconds, or KILLED with no attempt left.
+
+        What the worker itself stores afterwards is `LeaseLost`. It goes on until the caller kills it.
+
+        Args:
+            error: what is stored.
+            pid: the process that runs it.
+
+        Returns:
+            False where that process does not run it, or is storing what it gave. `TaskNotFound`.
+        """
         ...
 
 

@@ -14,6 +14,8 @@
     ├── WaitTimeout    (TimeoutError)   the time allowed for a wait is over; the task goes on
     ├── TaskFailed                      the task ended without a value; the cause is the remote error
     ├── WorkerDied     (BrokenProcessPool)  the process running the task died too often
+    ├── TaskTimeout    (TimeoutError)   the task ran for longer than it may, and was ended
+    ├── MemoryExceeded (MemoryError)    the process running the task had more memory than it may
     ├── WorkerExists                    a live worker already has this id
     ├── Conflict                        the task is not as was expected; nothing was changed
     ├── LeaseLost                       the task is no longer this worker's; nothing was changed
@@ -59,6 +61,7 @@ __all__ = [
     "IllegalTransition",
     "IpcqError",
     "LeaseLost",
+    "MemoryExceeded",
     "MonitorFailed",
     "NotSupported",
     "PushError",
@@ -74,6 +77,7 @@ __all__ = [
     "TaskFailed",
     "TaskNotFound",
     "TaskSinkError",
+    "TaskTimeout",
     "UnsafeDirectory",
     "UnsupportedPlatform",
     "VersionMismatch",
@@ -137,6 +141,14 @@ class WaitTimeout(IpcqError, TimeoutError):
 
 class TaskFailed(IpcqError):
     """The task ended without a value; ``__cause__`` carries the remote error and traceback."""
+
+
+class TaskTimeout(IpcqError, TimeoutError):
+    """The task ran for longer than its ``run_timeout``, or its worker's limit, and was ended."""
+
+
+class MemoryExceeded(IpcqError, MemoryError):
+    """The process running the task had more memory than its worker's limit, and the run was ended."""
 
 
 class WorkerExists(IpcqError):

@@ -10,7 +10,7 @@ from .errors import Abort, LeaseLost, QueueClosed, RetryAfter, StorageError
 from .result import ErrorInfo
 from .task import Task
 
-__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "acknowledge", "compose"]
+__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "Overrun", "acknowledge", "compose"]
 
 log = logging.getLogger("ipcq.worker")
 
@@ -27,6 +27,18 @@ Layer = Callable[[Task[Any], Any, CallNext], Any]
 
 class ForcedStop(BaseException):
     """Raised inside a handler by a forced stop; layers and handlers let it pass."""
+
+
+class Overrun(ForcedStop):
+    """Raised inside a handler whose run is ended by a limit: the run has failed.
+
+    Args:
+        error: what is stored.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class GivenUp(Abort):
@@ -66,6 +78,8 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
             return
         try:
             value = call_next(task, context)
+        except Overrun as overrun:
+            _fail(lease, task, overrun.error.with_traceback(overrun.__traceback__))
         except ForcedStop:
             lease.give_back(task)
         except BaseException as error:  # SystemExit too: a task must not end its worker

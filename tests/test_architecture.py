@@ -19,7 +19,7 @@ LEVELS = {
     **dict.fromkeys(["errors"], 0),
     **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
-    **dict.fromkeys(["backends", "layers"], 3),
+    **dict.fromkeys(["backends", "layers", "limits"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "testing"], 6),

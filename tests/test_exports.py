@@ -14,7 +14,7 @@ PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
     TaskSink WeakTaskSink WeakSink pipe_to
-    Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel
+    Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun
     RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
@@ -22,13 +22,14 @@ PUBLIC = """
     StatType
     Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
-    Monitor RestartPolicy
+    Monitor RestartPolicy Limits
     Executor ExecutorFailed NotPicklable share Shared
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound
-    ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists Conflict LeaseLost IllegalTransition
-    NotSupported HandlerNotFound MonitorFailed Abort RetryAfter StorageError ConfigMismatch CorruptQueue
-    VersionMismatch UnsafeDirectory QueueNotFound QueueInUse QueueExists QueueStalled UnsupportedPlatform
+    ResultExpired WaitTimeout TaskFailed WorkerDied WorkerExists Conflict LeaseLost TaskTimeout MemoryExceeded
+    IllegalTransition NotSupported HandlerNotFound MonitorFailed Abort RetryAfter StorageError ConfigMismatch
+    CorruptQueue VersionMismatch UnsafeDirectory QueueNotFound QueueInUse QueueExists QueueStalled
+    UnsupportedPlatform
     __version__
 """.split()
 

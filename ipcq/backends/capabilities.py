@@ -9,6 +9,7 @@ EVERY_CAPABILITY = frozenset(
         "Backend",
         "Cancel",
         "ConfigExt",
+        "EndRun",
         "Expose",
         "FetchById",
         "ListAllTasks",

@@ -11,6 +11,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import HandlerNotFound, QueueClosed, QueueNotFound
+from ..limits.board import Board
+from ..limits.kin import end_kin
+from ..limits.layer import RunLimit
 from ..worker import Worker
 from .job import Job
 from .leash import Leash, end_with_parent
@@ -36,6 +39,7 @@ class SupervisedWorker(Worker):
     link: Connection
     urgent = False  # the next signal forces
     most: int | None = None  # tasks after which it ends, and another process takes its place
+    limit: RunLimit
 
     def progressed(self) -> None:
         """Tell the Monitor once that the worker is ready, and once that it works."""
@@ -45,20 +49,30 @@ class SupervisedWorker(Worker):
             _tell(self.link, Worked() if self.tasks else Ready())
 
     def signalled(self) -> None:
-        """Stop; give back what runs only if the Monitor says so."""
+        """Stop; give back what runs, or break it off, only if the Monitor says so."""
         self.stop()
         if self.urgent:
             self._stop.force()
+        overrun = self.limit.overrun()
+        if overrun is not None:
+            self._stop.interrupt(overrun)
 
 
 def work(
-    name: str, job: Job, link: Connection, monitor: int, initializer: Initializer | None, initargs: Any
+    name: str,
+    job: Job,
+    link: Connection,
+    board: Board,
+    monitor: int,
+    initializer: Initializer | None,
+    initargs: Any,
 ) -> None:
     """Be a worker process until told to end; exit with 1 after an error, which the Monitor is told.
 
     Args:
         name: the worker's id.
         link: to the Monitor.
+        board: shared with it.
         monitor: its process id.
         initializer: called first, with ``initargs``.
     """
@@ -67,15 +81,24 @@ def work(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see Supervisor
     end_with_parent()
     try:
-        _run(name, job, link, monitor, initializer, initargs)
+        _run(name, job, link, board, monitor, initializer, initargs)
     except BaseException as error:  # SystemExit too: a module without a __main__ guard
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _tell(link, Failed(reason[:_LONGEST_REASON], isinstance(error, _FINAL)))
         sys.exit(1)
+    finally:
+        if board.was_ordered:  # what a run leaves that was broken off
+            end_kin(os.getpid(), itself=False)
 
 
 def _run(
-    name: str, job: Job, link: Connection, monitor: int, initializer: Initializer | None, initargs: Any
+    name: str,
+    job: Job,
+    link: Connection,
+    board: Board,
+    monitor: int,
+    initializer: Initializer | None,
+    initargs: Any,
 ) -> None:
     worker: SupervisedWorker | None = None
 
@@ -96,7 +119,9 @@ def _run(
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers, provide = job.open()
     worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch, provide=provide)
-    worker.link, worker.most = link, job.max_tasks
+    worker.link, worker.most, worker.limit = link, job.max_tasks, RunLimit(board, job.limits)
+    worker.guards = (worker.limit,)
+    board.dump_on_signal()
     worker.run()
     backend.close()
 

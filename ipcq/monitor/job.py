@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..errors import HandlerNotFound, NotSupported
 from ..layer import Layer
+from ..limits import Limits
 from ..worker.handler import Handler, check_handler
 from ..worker.injection import Provide
 from ..worker.worker import WorkerBackend
@@ -28,6 +29,7 @@ class Job(NamedTuple):
     provide: bytes
     prefetch: int
     max_tasks: int | None = None
+    limits: Limits = Limits()
 
     @classmethod
     def pack(
@@ -38,6 +40,7 @@ class Job(NamedTuple):
         prefetch: int,
         max_tasks: int | None = None,
         provide: Provide | None = None,
+        limits: Limits | None = None,
     ) -> Job:
         """Make the bytes.
 
@@ -52,7 +55,7 @@ class Job(NamedTuple):
             raise NotSupported("use from another process (pickle)", backend) from error
         functions = _findable("handler", handler), _findable("layers", tuple(layers))
         made = _findable("provide", dict(provide or {}))
-        return cls(storage, *functions, made, prefetch, max_tasks)
+        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits())
 
     def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...], Provide]:
         """Open the backend and find the functions, in the worker process.

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import MonitorFailed
 from ..layer import Layer
+from ..limits import Limits
 from ..worker.handler import Handler
 from ..worker.injection import Provide
 from ..worker.signals import stop_signals
@@ -53,6 +54,7 @@ class Monitor:
         prefetch: how many tasks each worker holds at once, the running one included.
         provide: as for `Worker`; made in each worker process.
         max_tasks: how many a process runs before another takes its place; None for no limit.
+        limits: how much time and memory they may have; ``run_timeout`` of tasks counts without it, too.
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.
         initializer: called first in each process, with ``initargs``.
@@ -74,6 +76,7 @@ class Monitor:
         prefetch: int = 1,
         provide: Provide | None = None,
         max_tasks: int | None = None,
+        limits: Limits | None = None,
         restart: RestartPolicy | None = None,
         start_method: str | None = None,
         initializer: Initializer | None = None,
@@ -90,10 +93,18 @@ class Monitor:
         self._restart = restart or RestartPolicy()
         if max_tasks is not None and max_tasks < 1:
             raise ValueError(f"max_tasks must be 1 or more, or None for no limit; not {max_tasks}")
-        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide)
+        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide, (limits or Limits()).checked())
         module = type(backend).__module__
         preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
-        self._launcher = Launcher(self.name, job, start_method, initializer, tuple(initargs), preload)
+        self._launcher = Launcher(
+            self.name,
+            job,
+            start_method,
+            initializer,
+            tuple(initargs),
+            preload,
+            getattr(backend, "end_run", None),
+        )
         self._alarm = Alarm()
         self._supervisor: Supervisor | None = None
 

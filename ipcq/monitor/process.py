@@ -6,13 +6,16 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
 
 from ..backend import WorkerExit
+from ..limits import Limits
+from ..limits.board import Board
+from ..limits.watch import Watch
 from .child import Initializer, work
 from .job import Job
 from .messages import Demand, Failed, Ready, Worked
@@ -32,9 +35,18 @@ class WorkerProcess:
         ready: it was about to take tasks.
         worked: it ran a task to the end.
         failed: what it said about its end, if it said something.
+        watch: ends it where it has too much of something.
     """
 
-    def __init__(self, name: str, process: Any, link: Connection) -> None:
+    def __init__(
+        self,
+        name: str,
+        process: Any,
+        link: Connection,
+        board: Board,
+        limits: Limits,
+        end_run: Callable[..., bool] | None,
+    ) -> None:
         self.name = name
         self.ready = False
         self.worked = False
@@ -46,6 +58,7 @@ class WorkerProcess:
         self._told = Demand.RUN
         self.pid: int = process.pid
         self.sentinel: int = process.sentinel
+        self.watch = Watch(self.pid, board, limits, end_run, self._leave)
 
     def __repr__(self) -> str:
         state = "working" if self.worked else "ready" if self.ready else "starting"
@@ -83,6 +96,9 @@ class WorkerProcess:
             self.ready = True
             self.worked = isinstance(message, Worked)
 
+    def _leave(self) -> None:
+        self.obey(Demand.STOP)
+
     def obey(self, demand: Demand) -> None:
         """Pass on what is asked of all, once."""
         if self._told < demand:
@@ -97,6 +113,7 @@ class WorkerProcess:
         self._process.join()
         self.listen()
         self._link.close()
+        self.watch.close()
         exitcode = self._process.exitcode
         if exitcode is not None:
             self._process.close()
@@ -121,6 +138,7 @@ class Launcher:
         start_method: of multiprocessing; None for the fork server on Linux, and spawn elsewhere.
         initializer: called first in each process, with ``initargs``.
         preload: modules that the fork server may import for all, because they are ours.
+        end_run: of the backend, if it has it.
     """
 
     def __init__(
@@ -131,12 +149,14 @@ class Launcher:
         initializer: Initializer | None,
         initargs: Any,
         preload: Iterable[str] = (),
+        end_run: Callable[..., bool] | None = None,
     ) -> None:
         # fork copies locks that other threads hold; a fork server costs one start, then a few ms each.
         self.method = start_method or ("forkserver" if sys.platform == "linux" else "spawn")
         self.name = name
         self._context: Any = multiprocessing.get_context(self.method)
         self._job = job
+        self._end_run = end_run
         self._initializer, self._initargs = initializer, initargs
         self._preload = [_SERVER_MODULE, *preload]
 
@@ -167,22 +187,24 @@ class Launcher:
         """Start the worker of this place."""
         name = f"{self.name}-{place}"
         ours, theirs = self._context.Pipe()
+        board = Board()
         try:
             # Not daemonic: handlers may want processes of their own. So multiprocessing would wait
             # for workers at the interpreter's exit; the Supervisor stops them before.
             process = self._context.Process(
                 target=work,
-                args=(name, self._job, theirs, os.getpid(), self._initializer, self._initargs),
+                args=(name, self._job, theirs, board, os.getpid(), self._initializer, self._initargs),
                 name=name,
                 daemon=False,
             )
             self._start(process)
         except BaseException:
             ours.close()
+            board.close()
             raise
         finally:
             theirs.close()
-        return WorkerProcess(name, process, ours)
+        return WorkerProcess(name, process, ours, board, self._job.limits, self._end_run)
 
     def _start(self, process: Any) -> None:
         """Start a process; by another fork server, where the one that was asked was killed just then."""

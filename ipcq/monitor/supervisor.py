@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from time import monotonic
 
 from ..backend import ResumeAbandoned, WorkerExit
+from ..limits.watch import TICK
 from .messages import Demand
 from .oom import MemoryKills
 from .process import Launcher, WorkerProcess
@@ -23,7 +24,6 @@ __all__ = ["Supervisor"]
 
 log = logging.getLogger("ipcq.monitor")
 
-_TICK = 0.5  # seconds between two looks at what may have told nothing
 _GRACE = 1.0  # seconds to give back what runs, before a process is killed
 
 
@@ -152,7 +152,7 @@ class Supervisor:
         until = None if timeout is None else monotonic() + timeout
         while self.running and (until is None or monotonic() < until):
             # In steps, because not every Python runs signal handlers while it joins.
-            self._thread.join(_TICK if until is None else max(0.0, min(_TICK, until - monotonic())))
+            self._thread.join(TICK if until is None else max(0.0, min(TICK, until - monotonic())))
         return not self.running
 
     def _hurry(self) -> None:
@@ -178,7 +178,9 @@ class Supervisor:
             process.obey(self._demand)
         if self._demand is Demand.RUN:
             self._start_due()
-        ready = self._wait()
+        now = monotonic()
+        looks = [process.watch.look(now) for process in self._processes.values()]
+        ready = self._wait(min([*looks, now + TICK]))
         for process in self._processes.values():
             if process.listen():
                 self._restarts.worked()
@@ -208,10 +210,11 @@ class Supervisor:
         self._processes[place] = process
         log.debug("started %r", process)
 
-    def _wait(self) -> set[object]:
+    def _wait(self, until: float) -> set[object]:
+        """Wait for what happens, until then at the most, or until a worker is to be started."""
         assert self._bell is not None
         starts = self._due.values() if self._demand is Demand.RUN else ()
-        until = min([*starts, monotonic() + _TICK])
+        until = min([*starts, until])
         waitables = [self._bell[0], *(w for p in self._processes.values() for w in p.waitables)]
         ready: set[object] = set(wait(waitables, max(0.0, until - monotonic())))
         if self._bell[0] in ready:

@@ -29,6 +29,8 @@ def how(end: WorkerExit) -> str:
 def _why(process: WorkerProcess, end: WorkerExit) -> str:
     if process.failed is not None:
         return f": {process.failed.reason}"
+    if process.watch.told:
+        return f": {process.watch.told}"
     if process.ready:
         return ""
     if end.exitcode == 1:

@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import MemoryExceeded, TaskTimeout
+
 __all__ = ["ErrorInfo", "RemoteTraceback"]
 
 _LONGEST_MESSAGE = 4096  # characters; a repr of a huge array must not fill the queue
 _LONGEST_TRACEBACK = 16384  # characters, the end of it: the innermost frames tell most
+
+
+_LIMITS = {f"{each.__module__}.{each.__name__}": each for each in (TaskTimeout, MemoryExceeded)}
 
 
 class RemoteTraceback(Exception):
@@ -59,11 +64,19 @@ class ErrorInfo:
         return cls(name, message[:_LONGEST_MESSAGE], trace[-_LONGEST_TRACEBACK:])
 
     def cause(self) -> BaseException:
-        """The exception to show as the cause: `WorkerDied`, or the remote traceback as text."""
+        """The exception to show as the cause.
+
+        `WorkerDied`, `TaskTimeout` or `MemoryExceeded`; of others the remote traceback as text.
+        """
         if self.type == "WorkerDied":
             from ..worker_died import WorkerDied  # its base class would be most of `import ipcq`
 
             return WorkerDied(self.message, **self.details)
+        limit = _LIMITS.get(self.type)
+        if limit is not None:
+            error = limit(self.message)
+            error.__cause__ = RemoteTraceback(self.traceback) if self.traceback else None
+            return error
         return RemoteTraceback(self.traceback or f"{self.type}: {self.message}")
 
     def __str__(self) -> str:

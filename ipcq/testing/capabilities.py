@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backend, expose, sink
 from ..errors import NotSupported
+from ..result import ErrorInfo
 from ..task import Task, TaskId
 from .expecting import Broken, expect_equal, expect_raises
 from .stage import Every
@@ -20,6 +21,7 @@ PROTOCOLS: Mapping[str, Any] = {
 CALLS: Mapping[str, Callable[[Every], object]] = {
     "Cancel": lambda it: it.cancel(TaskId.new()),
     "ConfigExt": lambda it: it.config,
+    "EndRun": lambda it: it.end_run(TaskId.new(), ErrorInfo("Late", "late"), pid=1),
     "FetchById": lambda it: it.fetch_by_id(TaskId.new()),
     "ListAllTasks": lambda it: it.list_all_tasks(),
     "ListQueues": lambda it: it.list_queues(),

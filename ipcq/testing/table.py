@@ -31,6 +31,7 @@ ROWS = (
     "ListAllTasks",
     "Metrics",
     "Cancel",
+    "EndRun",
     "Vacuum",
     "WaitForCompletion",
     "Expose",

@@ -46,6 +46,12 @@ class Stop:
             self._open = False
             raise ForcedStop
 
+    def interrupt(self, reason: ForcedStop) -> None:
+        """Raise ``reason`` in what runs, if user code does; nothing is asked of the next run."""
+        if self._open:
+            self._open = False
+            raise reason
+
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside with the door open: the layer just inside the acknowledgement."""
         self._open = True

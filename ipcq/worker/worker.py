@@ -50,6 +50,8 @@ class Worker:
         ValueError: concurrency or prefetch is out of bounds.
     """
 
+    guards: tuple[Layer, ...] = ()  # layers just inside the acknowledgement; for subclasses
+
     def __init__(
         self,
         name: str | None,
@@ -145,7 +147,7 @@ class Worker:
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         context = WorkerContext(self.name, str(getattr(self._backend, "queue", "")), lease, self._stop)
         # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), self._stop, *self._layers], self._call)
+        chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
         stream = self._stream = self._backend.poll(lease, prefetch=self._prefetch)
         try:
             self.progressed()

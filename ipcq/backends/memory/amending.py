@@ -10,6 +10,7 @@ import logging
 import time
 
 from ...errors import Conflict, IllegalTransition
+from ...result import ErrorInfo
 from ...status import TERMINAL, Status
 from ...task import Queue, TaskId
 from ..liveness import kill_process, own_identity
@@ -17,15 +18,25 @@ from ..parts import microseconds
 from .connection import Connection
 from .layout import (
     BUSY,
+    COPY_LIMIT,
     DELAYED,
+    KIND_ERROR,
+    LOST,
     M_RUN_AT,
     META_WORDS,
+    NEED_ARENA,
     OK,
+    P_PID,
     PART_WORDS,
     PARTS_AT,
+    REFUSED,
+    RESULT_INLINE_BYTES,
+    ST_FAILED,
 )
 from .liveness import identity_of
+from .parts import error_bytes, short_error_bytes
 from .sight import Seen, Sight
+from .slots import generation
 
 __all__ = ["Amender"]
 
@@ -58,6 +69,17 @@ class Amender:
                 return True
             if code == BUSY and not self._wait_for_copy(seen, until):
                 return False
+
+    def end_run(self, task_id: TaskId, error: ErrorInfo, pid: int, run_at: int) -> bool:
+        """See `EndRun.end_run`. Without room for the error its beginning is stored."""
+        seen = self._sight.look(task_id)
+        if seen.status is not Status.RUNNING or seen.owner < 0:
+            return False
+        code = NEED_ARENA
+        for data in (error_bytes(error), short_error_bytes(error, RESULT_INLINE_BYTES)):
+            if code == NEED_ARENA and len(data) <= COPY_LIMIT:
+                code = self._connection.call(_end_run, self._connection, seen, pid, data, run_at)
+        return code == OK
 
     def reschedule(self, task_id: TaskId, run_at: int, *, force: bool) -> None:
         """See `Reschedule.reschedule`."""
@@ -115,6 +137,20 @@ def _cancel(connection: Connection, seen: Seen) -> int:
     code: int = connection.amend.cancel(*seen, microseconds())
     if code == OK and seen.status is Status.RUNNING:
         _end_owner(connection, seen)
+    return code
+
+
+def _end_run(connection: Connection, seen: Seen, pid: int, data: bytes, run_at: int) -> int:
+    """With the lock: if the task is as it was seen, and of that process, and its result not being stored."""
+    connection.core.clear_out()
+    if connection.words[connection.core.row(seen.owner) + P_PID] != pid:
+        return LOST
+    if connection.amend.check(*seen) != REFUSED:  # it is no more as it was, or its result is being stored
+        return LOST
+    code: int = connection.finish.end(
+        seen.slot, generation(seen.word), seen.epoch, seen.owner, ST_FAILED, KIND_ERROR,
+        memoryview(data), len(data), run_at, microseconds(),
+    )  # fmt: skip
     return code
 
 

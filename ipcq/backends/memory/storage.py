@@ -17,7 +17,7 @@ from ...codecs import get_codec
 from ...errors import QueueClosed, QueueInUse, StorageError
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
-from ...result import TaskResult
+from ...result import ErrorInfo, TaskResult
 from ...status import Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
@@ -398,6 +398,12 @@ class MemoryStorage:
         return {task_id: status_of(place[1]) for task_id, place in zip(wanted, found, strict=True) if place}
 
     # --- changes from outside -------------------------------------------------------------------
+
+    def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
+        """End the run of a task in the place of its worker, which is about to be killed."""
+        self._attached()
+        run_at = microseconds() + round(retry_in * 1e6)
+        return self._amender.end_run(TaskId.parse(task_id), error, pid, run_at)
 
     def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
         """Make a task KILLED, with the error ``Cancelled``; whether it will not run, or was ended."""

@@ -17,7 +17,7 @@ from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
-from ...result import TaskResult
+from ...result import ErrorInfo, TaskResult
 from ...sink import WeakSink
 from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
@@ -34,6 +34,7 @@ from .keys import KEYS, SERVER_KEY, ClientKeys
 from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
 from .wire import (
+    pack_error,
     pack_filter,
     pack_id,
     pack_ids,
@@ -327,6 +328,11 @@ class Pipe:
     def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
         """Make a task KILLED, with the error ``Cancelled``."""
         return bool(self._call(Verb.CANCEL, pack_id(TaskId.parse(task_id)), running).body)
+
+    def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
+        """End the run of a task in the place of its worker, which is about to be killed."""
+        told = pack_id(TaskId.parse(task_id)), pack_error(error), pid, retry_in
+        return bool(self._call(Verb.END_RUN, *told).body)
 
     def vacuum(
         self, *, older_than: float = 0, statuses: Iterable[Status] = (Status.DONE, Status.KILLED)

@@ -93,6 +93,7 @@ class Desk:
             Verb.RESUME_BY_ID: self._resume_by_id,
             Verb.RESUME_ABANDONED: self._resume_abandoned,
             Verb.CANCEL: self._cancel,
+            Verb.END_RUN: self._end_run,
             Verb.CHECK_STATUS: self._check_status,
             Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
@@ -274,6 +275,10 @@ class Desk:
 
     def _resume_abandoned(self, exits: list[list[Any]]) -> Answer:
         return Answer(pack_ids(self._backend.resume_abandoned(exits=[WorkerExit(*end) for end in exits])))
+
+    def _end_run(self, task_id: bytes, error: list[Any], pid: int, retry_in: float) -> Answer:
+        told = unpack_error(error)
+        return Answer(self._backend.end_run(unpack_id(task_id), told, pid=pid, retry_in=retry_in))
 
     def _cancel(self, task_id: bytes, running: bool) -> Answer:
         return Answer(self._backend.cancel(unpack_id(task_id), running=running))

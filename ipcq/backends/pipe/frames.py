@@ -82,6 +82,7 @@ class Verb(IntEnum):
     LIST_ALL_TASKS = 27
     GLOBAL_STATS = 28
     QUEUE_STATS = 29
+    END_RUN = 30
 
 
 class Outcome(IntEnum):

@@ -17,13 +17,13 @@ from ..liveness import Identity
 from ..parts import microseconds
 from .contract import Write
 from .desk import Desk, Held, sums_of
+from .failing import failed
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
-from .moves import fail, finish, give_back, start
+from .moves import finish, give_back, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
-from .sums import Sums
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -263,15 +263,7 @@ class StoreLease:
         return after.status
 
     def _failed(self, held: Held, error: ErrorInfo, delay: int = 0, *, final: bool = True) -> list[Change]:
-        now = microseconds()
-        after = fail(held.task, error, now + delay, now, final=final)
-        changes = [self.desk.put(after, held.version)]
-        if after.status is Status.FAILED:  # its last run is counted with the task, those before apart
-            sums = Sums()
-            sums.ran(held.task.started - held.task.due, max(0, now - held.task.started), failed=True)
-            with self.desk.view.mutex:
-                changes.append(self.desk.count(sums))
-        return changes
+        return failed(self.desk, held, error, delay, final=final)
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 
 from ...errors import IllegalTransition
+from ...result import ErrorInfo
 from ...status import TERMINAL, Status
 from ...task import TaskId
 from ..liveness import kill_process, own_identity
 from ..parts import microseconds
 from .desk import Desk, Held, sums_of
+from .failing import failed
 from .living import is_here
 from .moves import cancel, resume
 from .record import TaskRecord
@@ -80,6 +82,17 @@ class Steering:
         if done and victim is not None:
             self._kill(victim)
         return bool(done)
+
+    def end_run(self, task_id: TaskId, error: ErrorInfo, pid: int, delay: int) -> bool:
+        """RUNNING -> FAILED or KILLED in the place of its worker; see `EndRun`."""
+
+        def ended(held: Held) -> list[Change]:
+            owner = held.task.owner
+            if held.task.status is not Status.RUNNING or owner is None or owner.pid != pid:
+                return []
+            return failed(self._desk, held, error, delay, final=False)
+
+        return bool(self._change(task_id, ended))
 
     def _kill(self, task: TaskRecord) -> None:
         """Kill the process that ran it, if it is what the worker's record says, and not this one."""

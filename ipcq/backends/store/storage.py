@@ -10,7 +10,7 @@ from ...backend import WorkerExit, WorkerLease
 from ...codec import Codec
 from ...codecs import get_codec
 from ...layer import Layer, acknowledge
-from ...result import TaskResult
+from ...result import ErrorInfo, TaskResult
 from ...status import TERMINAL, Status
 from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
@@ -161,6 +161,10 @@ class StoreBackend(Sinking, Seeing):
     def resume_by_id(self, task_id: TaskId | str, *, reset: bool = False) -> bool:
         """Make a task PENDING and due now."""
         return self._use().steering.resume(TaskId.parse(task_id), reset=reset)
+
+    def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
+        """End the run of a task in the place of its worker, which is about to be killed."""
+        return self._use().steering.end_run(TaskId.parse(task_id), error, pid, round(retry_in * 1e6))
 
     def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
         """Make a task KILLED, with the error ``Cancelled``."""

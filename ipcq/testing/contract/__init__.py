@@ -4,6 +4,7 @@ from ..check import Check
 from . import (
     cancelling,
     deaths,
+    ending,
     expose,
     forbidden,
     full,
@@ -47,6 +48,7 @@ CHECKS: list[Check] = [
     *rescheduling.CHECKS,
     *resuming.CHECKS,
     *cancelling.CHECKS,
+    *ending.CHECKS,
     *paging.CHECKS,
     *listing.CHECKS,
     *metrics.CHECKS,

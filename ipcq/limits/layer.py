@@ -1,0 +1,45 @@
+"""The layer that tells the Monitor what runs, and why it was broken off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layer import CallNext, Overrun
+from ..task import Task
+from .board import Board
+from .judging import error_of
+from .kin import adopt_orphans
+from .settings import Limits
+
+__all__ = ["RunLimit"]
+
+
+class RunLimit:
+    """Tells each run that has a limit to whoever reads the board; costs the others nothing."""
+
+    def __init__(self, board: Board, limits: Limits) -> None:
+        self._board = board
+        self._timeout, self._always = limits.timeout, limits.always
+        self._adopting = False
+
+    def __repr__(self) -> str:
+        return f"<RunLimit of {self._timeout} s by {self._board!r}>"
+
+    def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """Run what is inside while the board says so."""
+        timeout = self._timeout if task.timeout is None else min(task.timeout, self._timeout or task.timeout)
+        if timeout is None and not self._always:
+            return call_next(task, context)
+        if not self._adopting:  # what is started under no limit is nobody's concern
+            self._adopting = True
+            adopt_orphans()
+        self._board.begin(task.id, timeout)
+        try:
+            return call_next(task, context)
+        finally:
+            self._board.end()
+
+    def overrun(self) -> Overrun | None:
+        """What is to be raised in the present run, if it is to end."""
+        order = self._board.order()
+        return None if order is None else Overrun(error_of(*order))
