@@ -19,7 +19,6 @@ from ..monitor import Monitor
 from ..result import TaskResult
 from ..status import Status
 from ..task import Queue, TaskId
-from .deadlines import Deadlines
 from .encoding import Call, Encoded, NotPicklable, Raised, encode_call
 from .exiting import exiting
 from .future import CallFuture
@@ -76,7 +75,6 @@ class Engine:
         self._changed = threading.Condition(self._mutex)  # its own `with` is not safe from Ctrl-C
         self._open: dict[TaskId, CallFuture] = {}
         self._backlog: deque[_Waiting] = deque()
-        self._late: set[TaskId] = set()
         self._runs: set[Run] = set()
         self._workers = 0
         self._arrived: deque[TaskResult[Any]] = deque()  # that no future has yet
@@ -136,7 +134,6 @@ class Engine:
         storage = MemoryStorage(self._name, codec=Encoded(), result_ttl=_FOREVER, ephemeral=True)
         try:
             monitor = self._make_monitor(storage, 1)
-            self.deadlines = Deadlines(storage, self._late.add)
             self._completions: AwaitedResults = storage.wait_for(())
             thread = threading.Thread(target=self._serve, name="ipcq-executor", daemon=True)
             monitor.start()
@@ -187,8 +184,6 @@ class Engine:
             self._end(future, error)
             return True
         future.task_id = task_id
-        if options.timeout is not None:
-            self.deadlines.watch(task_id, options.timeout)
         self._completions.add((task_id,))
         self._open[task_id] = future  # last: what is here has a result some time, whenever Ctrl-C came
         return True
@@ -216,12 +211,6 @@ class Engine:
             return task_id is not None and self.storage.check_status([task_id]).get(task_id) is Status.RUNNING
         except IpcqError:
             return False
-
-    def error_of(self, result: TaskResult[Any], call: Call | None) -> BaseException:
-        """What to raise for a task that ended without a value."""
-        late = result.task_id in self._late
-        self._late.discard(result.task_id)
-        return error_of(result, call, late=late)
 
     def fetched(self, result: TaskResult[Any]) -> None:
         """Have the memory of a large result given back as soon as nobody looks at it."""
@@ -396,7 +385,6 @@ class Engine:
     def _settle(self, result: TaskResult[Any]) -> None:
         with self._mutex:
             future = self._open.get(result.task_id)
-        self.deadlines.forget(result.task_id)
         if future is not None and not future.done():
             self._end_by(future, result)
         self._open.pop(result.task_id, None)  # not before: see `_ask_again`
@@ -404,7 +392,7 @@ class Engine:
 
     def _end_by(self, future: CallFuture, result: TaskResult[Any]) -> None:
         if result.error is not None:
-            error = self.error_of(result, future.call)
+            error = error_of(result, future.call)
             if isinstance(error, CancelledError):
                 future.withdrawn()
             else:
@@ -451,7 +439,6 @@ class Engine:
 
     def _clear(self) -> None:
         assert self._monitor is not None
-        self.deadlines.close()
         try:
             self._monitor.stop()
         except MonitorFailed:

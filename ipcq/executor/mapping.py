@@ -17,7 +17,7 @@ from ..task import TaskId
 from .encoding import Call, NotPicklable, Raised, encode_call
 from .engine import Engine
 from .options import Options
-from .outcome import value_of
+from .outcome import error_of, value_of
 from .runner import run_chunk
 
 __all__ = ["Mapped", "Results"]
@@ -150,8 +150,6 @@ class Mapped:
             ids, refused = list(error.accepted), error
         for task_id in ids:
             self._by_id[task_id] = self._unsent.popleft()[0]
-            if self._options.timeout is not None:
-                self._engine.deadlines.watch(task_id, self._options.timeout)
         if refused is not None:
             self._unsent.popleft()[0].outcome = Raised(refused)
         self._completions.add(ids)
@@ -199,7 +197,7 @@ class Mapped:
         outcome = item.outcome
         if isinstance(outcome, TaskResult):
             if outcome.error is not None:
-                raise self._engine.error_of(outcome, item.call)
+                raise error_of(outcome, item.call)
             outcome = value_of(outcome)
         if isinstance(outcome, Raised):
             raise outcome.error
@@ -217,7 +215,6 @@ class Mapped:
             self._engine.check()
             try:
                 for result in self._completions.ready(min(left, _TICK)):
-                    self._engine.deadlines.forget(result.task_id)
                     item = self._by_id.pop(result.task_id, None)
                     if item is not None:
                         item.outcome = result

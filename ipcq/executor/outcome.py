@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from threading import current_thread, main_thread
 from typing import Any
 
-from ..errors import MonitorFailed, TaskFailed
+from ..errors import MonitorFailed, TaskFailed, TaskTimeout
 from ..result import TaskResult
 from ..worker_died import WorkerDied
 from .encoding import Call, NotPicklable, Raised, decode
@@ -35,20 +35,21 @@ def value_of(result: TaskResult[Any]) -> Any:
         return Raised(told)
 
 
-def error_of(result: TaskResult[Any], call: Call | None, *, late: bool) -> BaseException:
+def error_of(result: TaskResult[Any], call: Call | None) -> BaseException:
     """What to raise for a task that ended without a value.
 
     Args:
         call: that was made, to be named.
-        late: it was cancelled for running too long.
     """
     assert result.error is not None
     what = f" The call was {call}." if call is not None else ""
     if result.error.type == "Cancelled":
-        if late:
-            return TimeoutError(f"it ran for longer than its timeout, and its process was ended.{what}")
         return CancelledError()
     cause = result.error.cause()
+    if isinstance(cause, TaskTimeout):
+        late = TimeoutError(f"it ran for longer than its timeout, and was ended.{what}")
+        late.__cause__ = cause
+        return late
     if isinstance(cause, WorkerDied):
         return WorkerDied(f"{result.error.message}.{what}", **result.error.details)
     try:

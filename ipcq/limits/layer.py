@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..layer import CallNext, Overrun
@@ -9,16 +10,20 @@ from ..task import Task
 from .board import Board
 from .judging import error_of
 from .kin import adopt_orphans
-from .settings import Limits
+from .settings import TICK, Limits
 
 __all__ = ["RunLimit"]
 
 
 class RunLimit:
-    """Tells each run that has a limit to whoever reads the board; costs the others nothing."""
+    """Tells each run that has a limit to whoever reads the board; costs the others nothing.
 
-    def __init__(self, board: Board, limits: Limits) -> None:
-        self._board = board
+    Args:
+        hurry: has the reader look at the board: there is a run that ends before it would.
+    """
+
+    def __init__(self, board: Board, limits: Limits, hurry: Callable[[], object]) -> None:
+        self._board, self._hurry = board, hurry
         self._timeout, self._always = limits.timeout, limits.always
         self._adopting = False
 
@@ -34,6 +39,8 @@ class RunLimit:
             self._adopting = True
             adopt_orphans()
         self._board.begin(task.id, timeout)
+        if timeout is not None and timeout < TICK:
+            self._hurry()
         try:
             return call_next(task, context)
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Limits"]
+__all__ = ["TICK", "Limits"]
+
+TICK = 0.5  # seconds between two looks at a worker, where nothing is late before
 
 
 class Limits(NamedTuple):

@@ -14,14 +14,13 @@ from ..result import ErrorInfo
 from .board import Board, Run
 from .judging import Verdict, error_of, judge
 from .kin import end_kin, resident_bytes_of
-from .settings import Limits
+from .settings import TICK, Limits
 from .stacks import innermost_first
 
-__all__ = ["TICK", "Watch"]
+__all__ = ["Watch"]
 
 log = logging.getLogger("ipcq.monitor")
 
-TICK = 0.5  # seconds between two looks at what is not late before
 _DUMP = 0.05  # seconds that it has to write down where it is
 _AFTER = 0.25  # seconds before the next run of what was killed: it shall not meet what is left of this one
 

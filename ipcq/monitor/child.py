@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..limits.layer import RunLimit
 from ..worker import Worker
 from .job import Job
 from .leash import Leash, end_with_parent
-from .messages import Demand, Failed, FinalError, Ready, Worked
+from .messages import Began, Demand, Failed, FinalError, Ready, Worked
 
 __all__ = ["SupervisedWorker", "work"]
 
@@ -119,14 +120,18 @@ def _run(
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers, provide = job.open()
     worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch, provide=provide)
-    worker.link, worker.most, worker.limit = link, job.max_tasks, RunLimit(board, job.limits)
+    worker.link, worker.most, worker.limit = (
+        link,
+        job.max_tasks,
+        RunLimit(board, job.limits, partial(_tell, link, Began())),
+    )
     worker.guards = (worker.limit,)
     board.dump_on_signal()
     worker.run()
     backend.close()
 
 
-def _tell(link: Connection, message: Ready | Worked | Failed) -> None:
+def _tell(link: Connection, message: Ready | Worked | Began | Failed) -> None:
     try:
         link.send(message)
     except OSError:  # the Monitor is gone; the leash knows what to do then

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["Demand", "Failed", "FinalError", "Ready", "Worked"]
+__all__ = ["Began", "Demand", "Failed", "FinalError", "Ready", "Worked"]
 
 
 class Demand(IntEnum):
@@ -23,6 +23,10 @@ class FinalError(Exception):
 
 class Ready(NamedTuple):
     """The worker is about to take its first task."""
+
+
+class Began(NamedTuple):
+    """The worker begins a task that has to end soon."""
 
 
 class Worked(NamedTuple):

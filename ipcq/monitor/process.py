@@ -18,7 +18,7 @@ from ..limits.board import Board
 from ..limits.watch import Watch
 from .child import Initializer, work
 from .job import Job
-from .messages import Demand, Failed, Ready, Worked
+from .messages import Began, Demand, Failed, Ready, Worked
 
 __all__ = ["Launcher", "WorkerProcess"]
 
@@ -89,10 +89,10 @@ class WorkerProcess:
             self._linked = False
         return self.worked and not before
 
-    def _hear(self, message: Ready | Worked | Failed) -> None:
+    def _hear(self, message: Ready | Worked | Began | Failed) -> None:
         if isinstance(message, Failed):
             self.failed = message
-        else:
+        elif not isinstance(message, Began):  # that is on the board, and will be looked at
             self.ready = True
             self.worked = isinstance(message, Worked)
 

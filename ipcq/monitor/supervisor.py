@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from time import monotonic
 
 from ..backend import ResumeAbandoned, WorkerExit
-from ..limits.watch import TICK
+from ..limits.settings import TICK
 from .messages import Demand
 from .oom import MemoryKills
 from .process import Launcher, WorkerProcess
