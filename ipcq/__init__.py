@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .backend import (
+    AskWorker,
     Backend,
     Cancel,
     Completions,
@@ -29,6 +30,7 @@ from .backend import (
     WaitForCompletion,
     WorkerExit,
     WorkerLease,
+    WorkerRequest,
 )
 from .codec import Codec
 from .errors import (
@@ -138,6 +140,8 @@ __all__ = [
     "ResumeAbandoned",
     "Cancel",
     "EndRun",
+    "AskWorker",
+    "WorkerRequest",
     "RegisterWorker",
     "Vacuum",
     "WaitForCompletion",

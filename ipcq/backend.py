@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from enum import IntEnum
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from .status import Status
 from .task import Queue, Task, TaskId
 
 __all__ = [
+    "AskWorker",
     "Backend",
     "Cancel",
     "Completions",
@@ -29,6 +31,7 @@ __all__ = [
     "WaitForCompletion",
     "WorkerExit",
     "WorkerLease",
+    "WorkerRequest",
 ]
 
 
@@ -70,6 +73,17 @@ class TaskStream(Protocol):
         ...
 
 
+class WorkerRequest(IntEnum):
+    """What a worker can be asked to do."""
+
+    RUN = 0
+    """Take tasks: what it does unless asked for something else."""
+    STOP = 1
+    """Give back what it only holds, and end; for good. A Monitor starts another in its place."""
+    PAUSE = 2
+    """Give back what it only holds, and take none until it is asked to go on."""
+
+
 class WorkerLease(Protocol):
     """A worker's place in a queue. Leaving it gives back what the worker still has."""
 
@@ -79,8 +93,8 @@ class WorkerLease(Protocol):
         ...
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether another process asked this worker to stop."""
+    def request(self) -> WorkerRequest:
+        """What another process asks of this worker."""
         ...
 
     def heartbeat(self) -> None:
@@ -289,6 +303,21 @@ class ResumeAbandoned(Protocol):
         Args:
             exits: how worker processes ended, from who saw it; told in `WorkerDied`. Then only what these
                 had is returned: others may be seen to end, too. Without it, what all the dead had.
+        """
+        ...
+
+
+@runtime_checkable
+class AskWorker(Protocol):
+    """Can pass on to a worker, wherever it runs, what it is to do."""
+
+    def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop; it hears it with its next heartbeat, within half a second.
+
+        What it runs at that moment it finishes in any case. Who takes the place of a dead one was not asked.
+
+        Returns:
+            True where a live worker has this id, and was not asked to stop before.
         """
         ...
 

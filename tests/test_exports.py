@@ -14,8 +14,8 @@ PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
     TaskSink WeakTaskSink WeakSink pipe_to
-    Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun
-    RegisterWorker Vacuum WaitForCompletion
+    Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun AskWorker
+    WorkerRequest RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic

@@ -6,6 +6,7 @@ __all__ = ["EVERY_CAPABILITY"]
 
 EVERY_CAPABILITY = frozenset(
     [
+        "AskWorker",
         "Backend",
         "Cancel",
         "ConfigExt",

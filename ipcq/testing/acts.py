@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ..backend import Completions
+from ..backend import Completions, WorkerRequest
 from ..expose import Filter, Page
 from ..layer import Layer
 from ..result import ErrorInfo, TaskResult
@@ -159,6 +159,13 @@ def collect(stage: Stage, ids: Iterable[TaskId], timeout: float = PATIENCE) -> l
     """The results of all these, in the order in which they came."""
     completions: Completions = stage.backend.wait_for(ids, timeout)
     return list(completions)
+
+
+def request_of(stage: Stage, worker: str) -> WorkerRequest:
+    """What a worker here hears with its next heartbeat."""
+    lease = hands(stage, worker).lease
+    lease.heartbeat()
+    return lease.request
 
 
 def last_heartbeat(stage: Stage, worker: str) -> float:

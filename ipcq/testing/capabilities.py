@@ -19,6 +19,7 @@ PROTOCOLS: Mapping[str, Any] = {
 }
 
 CALLS: Mapping[str, Callable[[Every], object]] = {
+    "AskWorker": lambda it: it.ask_worker("nobody", backend.WorkerRequest.PAUSE),
     "Cancel": lambda it: it.cancel(TaskId.new()),
     "ConfigExt": lambda it: it.config,
     "EndRun": lambda it: it.end_run(TaskId.new(), ErrorInfo("Late", "late"), pid=1),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..backend import (
+    AskWorker,
     Backend,
     Cancel,
     ConfigExt,
@@ -36,6 +37,7 @@ R = TypeVar("R")
 
 
 class Every(
+    AskWorker,
     Backend,
     Cancel,
     ConfigExt,

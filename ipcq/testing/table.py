@@ -32,6 +32,7 @@ ROWS = (
     "Metrics",
     "Cancel",
     "EndRun",
+    "AskWorker",
     "Vacuum",
     "WaitForCompletion",
     "Expose",

@@ -7,20 +7,23 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from ..backend import WorkerLease
+from ..backend import WorkerLease, WorkerRequest
 
 __all__ = ["Heartbeat"]
 
 log = logging.getLogger("ipcq.worker")
 
-_INTERVAL = 0.5  # seconds; also how soon a stop asked for by another process is noticed
+_INTERVAL = 0.5  # seconds; also how soon what another process asks is noticed
 
 
 class Heartbeat:
-    """While entered, beats for a worker; calls ``stop`` when another process asks it to stop."""
+    """While entered, beats for a worker; calls ``obey`` with what another process asks, once each time."""
 
-    def __init__(self, lease: WorkerLease, stop: Callable[[], None], *, interval: float = _INTERVAL) -> None:
-        self._lease, self._stop, self._interval = lease, stop, interval
+    def __init__(
+        self, lease: WorkerLease, obey: Callable[[WorkerRequest], None], *, interval: float = _INTERVAL
+    ) -> None:
+        self._lease, self._obey, self._interval = lease, obey, interval
+        self._asked = WorkerRequest.RUN
         self._over = threading.Event()
         self._trouble = ""
         self._thread = threading.Thread(target=self._beat, name="ipcq-heartbeat", daemon=True)
@@ -43,8 +46,10 @@ class Heartbeat:
         while not self._over.wait(self._interval):
             try:
                 self._lease.heartbeat()
-                if self._lease.stop_requested:
-                    self._stop()
+                request = self._lease.request
+                if request is not self._asked:
+                    self._asked = request
+                    self._obey(request)
                 self._trouble = ""
             except Exception as error:  # the worker's own thread meets what lasts
                 self._report(f"{type(error).__name__}: {error}")

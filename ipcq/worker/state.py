@@ -8,8 +8,9 @@ __all__ = ["WorkerState"]
 
 
 class WorkerState(Enum):
-    """PENDING until `run` is called, RUNNING until it returns, then STOPPED."""
+    """PENDING until `run` is called, then RUNNING, or PAUSED while it takes no tasks; STOPPED at the end."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
     STOPPED = "STOPPED"

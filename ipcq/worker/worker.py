@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from secrets import token_hex
 from typing import Protocol
 
-from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease
+from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, compose
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
 from .injection import Injector, Provide
+from .pausing import Pause
 from .router import Router
 from .signals import stop_signals
 from .state import WorkerState
@@ -81,6 +82,7 @@ class Worker:
         self._signals = 0
         self._tasks = 0
         self._stream: TaskStream | None = None
+        self._pause = Pause()
 
     def __repr__(self) -> str:
         return f"<Worker {self.name!r} {self._state.name}: {self._tasks} tasks, {self._stop!r}>"
@@ -88,6 +90,8 @@ class Worker:
     @property
     def state(self) -> WorkerState:
         """What it is doing."""
+        if self._state is WorkerState.RUNNING and self._pause.requested:
+            return WorkerState.PAUSED
         return self._state
 
     @property
@@ -115,12 +119,12 @@ class Worker:
                 stop_signals(self.signalled),
                 self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self.stop),
+                Heartbeat(lease, self._obey),
             ):
                 self._work(lease, until_empty)
         finally:
             self._state = WorkerState.STOPPED
-            self._stop, self._signals = Stop(), 0
+            self._stop, self._pause, self._signals = Stop(), Pause(), 0
 
     def stop(self) -> None:
         """Have `run` return after the present task; from any thread, from a signal handler too.
@@ -130,6 +134,27 @@ class Worker:
         if self._state is WorkerState.STOPPED:
             return
         self._stop.request()
+        self._rouse()
+
+    def pause(self) -> None:
+        """Take no more tasks until `resume`: what runs goes on, what is only held goes back; as `stop`."""
+        self._pause.request()
+        self._rouse()
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        self._pause.over()
+
+    def _obey(self, request: WorkerRequest) -> None:
+        if request is WorkerRequest.STOP:
+            self.stop()
+        elif request is WorkerRequest.PAUSE:
+            self.pause()
+        else:
+            self.resume()
+
+    def _rouse(self) -> None:
+        self._pause.interrupt()
         stream = self._stream
         if stream is not None:
             stream.wake()
@@ -148,21 +173,35 @@ class Worker:
         context = WorkerContext(self.name, str(getattr(self._backend, "queue", "")), lease, self._stop)
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
+        while self._serve(lease, chain, context, until_empty):
+            while self._pause.requested and not self._stop.requested:
+                self._pause.wait()
+
+    def _serve(self, lease: WorkerLease, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
+        """Run tasks; whether there is more to do when it returns, after a pause."""
         stream = self._stream = self._backend.poll(lease, prefetch=self._prefetch)
         try:
             self.progressed()
-            if not self._stop.requested:
-                self._take(stream, chain, context, until_empty)
+            if not self._halted and self._take(stream, chain, context, until_empty):
+                return False
         finally:
             self._stream = None
             stream.close()
+        return not self._stop.requested
 
-    def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> None:
+    @property
+    def _halted(self) -> bool:
+        return self._stop.requested or self._pause.requested
+
+    def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
+        """Run tasks until it is to halt; True where there are none, and that is the end."""
+        changes = self._pause.changes
         for task in stream:
             if task is None:
-                if until_empty:
-                    return
-            elif self._stop.requested:
+                if until_empty and not self._halted and changes == self._pause.changes:
+                    return True  # else it was only woken
+                changes = self._pause.changes
+            elif self._halted:
                 context.lease.give_back(task)
             else:
                 chain(task, context)
@@ -170,8 +209,9 @@ class Worker:
                 self._tasks += 1
                 context.tasks += 1
                 self.progressed()
-            if self._stop.requested:
-                return
+            if self._halted:
+                break
+        return False
 
 
 def _innermost(handler: Handler | str, injector: Injector) -> CallNext:

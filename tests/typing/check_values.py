@@ -27,6 +27,7 @@ from ipcq import (
     Vacuum,
     WaitForCompletion,
     WorkerLease,
+    WorkerRequest,
     get_codec,
 )
 
@@ -89,7 +90,7 @@ def polling_gives_tasks_or_none(backend: Backend) -> Iterator[Task[Any]]:
 def a_lease_is_a_context_manager(backend: RegisterWorker) -> None:
     with backend.register_worker("worker") as lease:
         assert_type(lease, WorkerLease)
-        assert_type(lease.stop_requested, bool)
+        assert_type(lease.request, WorkerRequest)
 
 
 def listings_are_pages(backend: ListTasks) -> None:

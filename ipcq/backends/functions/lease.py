@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from ...backend import WorkerRequest
 from ...errors import LeaseLost
 from ...result import ErrorInfo, TaskResult
 from ...status import Status, check_transition
@@ -42,9 +43,9 @@ class FunctionLease:
         return f"<FunctionLease of {self.worker_id!r} in {self.source.name!r} [{state}]>"
 
     @property
-    def stop_requested(self) -> bool:
+    def request(self) -> WorkerRequest:
         """Nobody can ask from another process."""
-        return False
+        return WorkerRequest.RUN
 
     def heartbeat(self) -> None:
         """There is nobody to tell."""

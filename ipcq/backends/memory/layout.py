@@ -136,6 +136,7 @@ PART_ACTIVE = 1
 ROLE_CLIENT = 1
 ROLE_WORKER = 2
 REQUEST_STOP = 1
+REQUEST_PAUSE = 2
 
 # --- seats: who can own the lock word; one for each attached process --------------------------------
 SEATS = 512

@@ -9,6 +9,7 @@ from time import time_ns
 from types import TracebackType
 from typing import Any
 
+from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
@@ -29,7 +30,6 @@ from .layout import (
     NEED_ARENA,
     NOBODY,
     OK,
-    REQUEST_STOP,
     RESULT_INLINE_BYTES,
     ROLE_WORKER,
     ST_DONE,
@@ -80,9 +80,9 @@ class MemoryLease:
         return self.me.place
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether another process asked this worker to stop."""
-        return self.me.request == REQUEST_STOP
+    def request(self) -> WorkerRequest:
+        """What another process asks of this worker."""
+        return WorkerRequest(self.me.request)
 
     def heartbeat(self) -> None:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""

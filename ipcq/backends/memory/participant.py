@@ -36,11 +36,20 @@ from .layout import (
     P_WAKE,
     PART_ACTIVE,
     PART_HIGH,
+    REQUEST_STOP,
     ROLE_WORKER,
 )
 from .liveness import identity_of, is_dead, is_gone
 
-__all__ = ["LAYERS_END", "Participant", "Place", "housekeep", "reclaim_abandoned", "reclaim_dead"]
+__all__ = [
+    "LAYERS_END",
+    "Participant",
+    "Place",
+    "ask_worker",
+    "housekeep",
+    "reclaim_abandoned",
+    "reclaim_dead",
+]
 
 Place = tuple[int, int]
 """A row, and its generation as long as one has it."""
@@ -286,6 +295,31 @@ def read_text(connection: Connection, at: int) -> str:
 def _write_text(connection: Connection, at: int, text: str) -> None:
     data = text.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
     connection.segment.control[at * 8 : at * 8 + NAME_BYTES] = data
+
+
+# --- what is asked of the living -------------------------------------------------------------------
+
+
+def ask_worker(connection: Connection, worker_id: str, request: int) -> bool:
+    """Have a live worker see a request; False where there is none, or it is to stop already."""
+    return bool(connection.call(_ask, connection, worker_id, request))
+
+
+def _ask(connection: Connection, worker_id: str, request: int) -> bool:
+    """With the lock: a row found by its name stays that worker's, and what is stored is one word."""
+    connection.core.clear_out()
+    w = connection.words
+    for index in _rows(connection):
+        row = connection.core.row(index)
+        if w[row + P_STATE] != PART_ACTIVE or w[row + P_ROLE] != ROLE_WORKER:
+            continue
+        if read_text(connection, row + P_NAME) != worker_id or is_dead(w, connection.lock, index):
+            continue
+        if w[row + P_REQUEST] == REQUEST_STOP:
+            return request == REQUEST_STOP
+        w[row + P_REQUEST] = request
+        return True
+    return False
 
 
 # --- the dead -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from operator import add
 from types import TracebackType
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease
+from ...backend import WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import QueueClosed, QueueInUse, StorageError
@@ -34,7 +34,7 @@ from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
 from .namespace import base_directory, queue_names
-from .participant import Participant, Place, reclaim_abandoned, reclaim_dead, sweep_blobs
+from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
 from .pushing import BATCH, Pusher, Staged
 from .reading import Reader
@@ -398,6 +398,10 @@ class MemoryStorage:
         return {task_id: status_of(place[1]) for task_id, place in zip(wanted, found, strict=True) if place}
 
     # --- changes from outside -------------------------------------------------------------------
+
+    def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop; whether there is one who can."""
+        return ask_worker(self._attached(), worker_id, WorkerRequest(request))
 
     def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
         """End the run of a task in the place of its worker, which is about to be killed."""

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease
+from ...backend import WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
@@ -328,6 +328,10 @@ class Pipe:
     def cancel(self, task_id: TaskId | str, *, running: bool = False) -> bool:
         """Make a task KILLED, with the error ``Cancelled``."""
         return bool(self._call(Verb.CANCEL, pack_id(TaskId.parse(task_id)), running).body)
+
+    def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop; whether there is one who can."""
+        return bool(self._call(Verb.ASK_WORKER, worker_id, int(request)).body)
 
     def end_run(self, task_id: TaskId | str, error: ErrorInfo, *, pid: int, retry_in: float = 0.0) -> bool:
         """End the run of a task in the place of its worker, which is about to be killed."""

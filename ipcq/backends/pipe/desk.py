@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ...backend import WorkerExit
+from ...backend import WorkerExit, WorkerRequest
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
@@ -94,6 +94,7 @@ class Desk:
             Verb.RESUME_ABANDONED: self._resume_abandoned,
             Verb.CANCEL: self._cancel,
             Verb.END_RUN: self._end_run,
+            Verb.ASK_WORKER: self._ask_worker,
             Verb.CHECK_STATUS: self._check_status,
             Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
@@ -189,7 +190,7 @@ class Desk:
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
         lease.heartbeat()
-        return Answer(lease.stop_requested)
+        return Answer(int(lease.request))
 
     def _leave(self, token: int) -> Answer:
         self.members.leave(token)
@@ -279,6 +280,9 @@ class Desk:
     def _end_run(self, task_id: bytes, error: list[Any], pid: int, retry_in: float) -> Answer:
         told = unpack_error(error)
         return Answer(self._backend.end_run(unpack_id(task_id), told, pid=pid, retry_in=retry_in))
+
+    def _ask_worker(self, worker_id: str, request: int) -> Answer:
+        return Answer(self._backend.ask_worker(worker_id, WorkerRequest(request)))
 
     def _cancel(self, task_id: bytes, running: bool) -> Answer:
         return Answer(self._backend.cancel(unpack_id(task_id), running=running))

@@ -83,6 +83,7 @@ class Verb(IntEnum):
     GLOBAL_STATS = 28
     QUEUE_STATS = 29
     END_RUN = 30
+    ASK_WORKER = 31
 
 
 class Outcome(IntEnum):

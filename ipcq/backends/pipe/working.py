@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
+from ...backend import WorkerRequest
 from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
@@ -48,7 +49,7 @@ class PipeLease:
         self._layers = list(layers)
         self._codec = codec
         self._pid = os.getpid()
-        self._stop = False
+        self._request = WorkerRequest.RUN
         self._closed = False
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
@@ -132,13 +133,13 @@ class PipeLease:
         return not self._closed and self._pid == os.getpid()
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether another process asked this worker to stop, as the last heartbeat was told."""
-        return self._stop
+    def request(self) -> WorkerRequest:
+        """What another process asks of this worker, as the last heartbeat was told."""
+        return self._request
 
     def heartbeat(self) -> None:
         """Tell the server that the worker moves."""
-        self._stop = bool(self.ask(Verb.BEAT))
+        self._request = WorkerRequest(self.ask(Verb.BEAT))
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

@@ -9,6 +9,7 @@ from secrets import randbits
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...result import ErrorInfo
 from ...status import Status
@@ -112,16 +113,17 @@ class StoreLease:
     # --- living -----------------------------------------------------------------------------------
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether another process asked this worker to stop."""
+    def request(self) -> WorkerRequest:
+        """What another process asks of this worker."""
         view = self.desk.view
         with view.mutex:
             found = self.desk.index.workers.get(self.owner.number)
-        return found is not None and found[1].stop
+        return WorkerRequest(found[1].request) if found is not None else WorkerRequest.RUN
 
     def heartbeat(self) -> None:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         self._recovery.tick()
+        self.desk.view.refresh()  # for what is asked of us
         now = time.monotonic()
         if now - self._beat < self._beat_every or not self.is_ours:
             return

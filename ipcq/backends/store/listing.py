@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from typing import Any
 
+from ...backend import WorkerRequest
 from ...expose import Filter, Page, QueueInfo, RunningWorker
 from ...status import Status
 from ...task import Task, TaskId
@@ -85,7 +86,7 @@ def _worker(desk: Desk, backend: str, worker: WorkerRecord) -> RunningWorker:
         started_at=worker.started / 1e6,
         last_heartbeat=worker.beat / 1e6,
         layers=worker.layers,
-        state="RUNNING",
+        state="PAUSED" if worker.request == WorkerRequest.PAUSE else "RUNNING",
         running=sum(tasks[task_id].status is Status.RUNNING for task_id in owned),
         alive=not is_dead(worker, microseconds(), round(desk.settings.dead_after * 1e6)),
         rss=worker.rss,

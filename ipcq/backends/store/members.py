@@ -25,7 +25,7 @@ class WorkerRecord:
         beat: when it was heard last.
         layers: names of its layers.
         rss: its resident memory then, in bytes.
-        stop: whether it was asked to stop.
+        request: what it was asked to do, a `WorkerRequest`.
     """
 
     id: str
@@ -36,7 +36,7 @@ class WorkerRecord:
     beat: int
     layers: tuple[str, ...] = ()
     rss: int = 0
-    stop: bool = False
+    request: int = 0
 
 
 def dump_worker(worker: WorkerRecord) -> bytes:
@@ -50,6 +50,7 @@ def load_worker(data: bytes) -> WorkerRecord:
         fields: dict[str, Any] = from_json(data)
         fields["identity"] = Identity(*fields["identity"])
         fields["layers"] = tuple(fields["layers"])
+        fields.pop("stop", None)  # of the first version, where nobody could ask
         return WorkerRecord(**fields)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptQueue(f"not the record of a worker ({error}): {data[:80]!r}") from error

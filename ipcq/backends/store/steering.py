@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
+from ...backend import WorkerRequest
 from ...errors import IllegalTransition
 from ...result import ErrorInfo
 from ...status import TERMINAL, Status
 from ...task import TaskId
 from ..liveness import kill_process, own_identity
 from ..parts import microseconds
+from .contract import Write
 from .desk import Desk, Held, sums_of
 from .failing import failed
-from .living import is_here
+from .keys import worker_key
+from .living import is_dead, is_here
+from .members import WorkerRecord, dump_worker
 from .moves import cancel, resume
 from .record import TaskRecord
 from .recovery import Recovery
@@ -93,6 +98,31 @@ class Steering:
             return failed(self._desk, held, error, delay, final=False)
 
         return bool(self._change(task_id, ended))
+
+    def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Store what a worker is to do, where it sees it; see `AskWorker`."""
+        desk, patience = self._desk, Patience()
+        while True:
+            desk.view.refresh()
+            found = self._worker(worker_id)
+            if found is None:
+                return False
+            version, worker = found
+            if worker.request == WorkerRequest.STOP:
+                return request is WorkerRequest.STOP
+            value = dump_worker(replace(worker, request=int(request)))
+            if desk.view.commit([Change(Write(worker_key(desk.queue, worker_id), version, value))]):
+                return True
+            patience.lost(f"worker {worker_id!r}")
+
+    def _worker(self, worker_id: str) -> tuple[int, WorkerRecord] | None:
+        """A live worker and the version of its record."""
+        desk, dead_after = self._desk, round(self._desk.settings.dead_after * 1e6)
+        with desk.view.mutex:
+            for version, worker in desk.index.workers.values():
+                if worker.id == worker_id and not is_dead(worker, microseconds(), dead_after):
+                    return version, worker
+        return None
 
     def _kill(self, task: TaskRecord) -> None:
         """Kill the process that ran it, if it is what the worker's record says, and not this one."""

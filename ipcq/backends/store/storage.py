@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease
+from ...backend import WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...layer import Layer, acknowledge
@@ -137,6 +137,10 @@ class StoreBackend(Sinking, Seeing):
     def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
         """Return the tasks of dead owners to the queue, and tell which."""
         return self._use().recovery.resume(exits)
+
+    def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop; whether there is one who can."""
+        return self._use().steering.ask_worker(worker_id, WorkerRequest(request))
 
     # --- FetchById, Update, Reschedule, ResumeById, Cancel ----------------------------------------
 

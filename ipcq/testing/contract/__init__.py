@@ -2,6 +2,7 @@
 
 from ..check import Check
 from . import (
+    asking,
     cancelling,
     deaths,
     ending,
@@ -49,6 +50,7 @@ CHECKS: list[Check] = [
     *resuming.CHECKS,
     *cancelling.CHECKS,
     *ending.CHECKS,
+    *asking.CHECKS,
     *paging.CHECKS,
     *listing.CHECKS,
     *metrics.CHECKS,

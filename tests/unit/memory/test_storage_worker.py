@@ -20,6 +20,7 @@ from ipcq import (
     Status,
     Task,
     WorkerExists,
+    WorkerRequest,
 )
 
 from .acting import BOOM, error_of, fetched, status, total, until, work, worker
@@ -35,7 +36,7 @@ def test_a_worker_comes_and_goes(queue: MemoryStorage) -> None:
     """A registered worker is listed with what it told of itself, until it leaves."""
     before = time.time()
     with queue.register_worker("w", layers=["retry", "timeout"]) as lease:
-        assert (lease.worker_id, lease.stop_requested) == ("w", False)
+        assert (lease.worker_id, lease.request) == ("w", WorkerRequest.RUN)
         lease.heartbeat()
         queue.heartbeat(lease)
         (seen,) = queue.list_workers()

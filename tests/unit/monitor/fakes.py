@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ipcq.backend import WorkerExit
+from ipcq.backend import WorkerExit, WorkerRequest
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
@@ -80,7 +80,7 @@ class Files:
 class FileLease:
     """Moves files."""
 
-    stop_requested = False
+    request = WorkerRequest.RUN
 
     def __init__(self, directory: Path, worker_id: str) -> None:
         self.directory, self.worker_id = directory, worker_id

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
+from ipcq.backend import WorkerRequest
 from ipcq.errors import LeaseLost
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
@@ -20,7 +21,7 @@ class FakeLease:
     def __init__(self, worker_id: str = "w", log: list[Any] | None = None) -> None:
         self.worker_id = worker_id
         self.log: list[Any] = [] if log is None else log
-        self.stop_requested = False
+        self.request = WorkerRequest.RUN
         self.lost = False
         self.refuses: Exception | None = None
         self.on_heartbeat: Callable[[], None] = lambda: None

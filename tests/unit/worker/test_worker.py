@@ -6,10 +6,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
+from ipcq.backend import WorkerRequest
 from ipcq.errors import HandlerNotFound, QueueClosed, WorkerExists
 from ipcq.layer import CallNext
 from ipcq.task import Task
@@ -207,13 +209,14 @@ def test_errors_of_the_backend_end_the_run() -> None:
 # --- heartbeat --------------------------------------------------------------------------------
 
 
-def test_a_stop_asked_for_by_another_process_is_heard() -> None:
-    """The heartbeat notices it while the worker's own thread waits."""
-    lease, stopped = FakeLease(), threading.Event()
-    with Heartbeat(lease, stopped.set, interval=0.001) as heartbeat:
-        assert not stopped.is_set()
-        lease.stop_requested = True
-        assert stopped.wait(10)
+def test_what_another_process_asks_is_heard() -> None:
+    """The heartbeat notices it while the worker's own thread waits, once each time."""
+    lease, heard = FakeLease(), SimpleQueue[WorkerRequest]()
+    with Heartbeat(lease, heard.put, interval=0.001) as heartbeat:
+        for request in (WorkerRequest.PAUSE, WorkerRequest.RUN, WorkerRequest.STOP):
+            lease.request = request
+            assert heard.get(timeout=10) is request
+        assert heard.empty()
         assert repr(heartbeat) == "<Heartbeat of 'w': beating>"
     assert repr(heartbeat) == "<Heartbeat of 'w': off>"
 
@@ -229,7 +232,7 @@ def test_a_heartbeat_that_fails_goes_on_and_is_told_once(caplog: pytest.LogCaptu
         raise OSError("disk full")
 
     lease.on_heartbeat = beat
-    with Heartbeat(lease, lambda: None, interval=0.001):
+    with Heartbeat(lease, print, interval=0.001):
         assert enough.wait(10)
 
     assert [record.getMessage() for record in caplog.records] == [
