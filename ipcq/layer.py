@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import Abort, LeaseLost, QueueClosed, RetryAfter, StorageError
+from .errors import Abort, LeaseLost, NotSupported, QueueClosed, RetryAfter, StorageError
 from .result import ErrorInfo
 from .task import Task
 
-__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "Overrun", "acknowledge", "compose"]
+__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "Overrun", "PutOff", "acknowledge", "compose"]
 
 log = logging.getLogger("ipcq.worker")
 
@@ -41,6 +41,21 @@ class Overrun(ForcedStop):
         self.error = error
 
 
+class PutOff(ForcedStop):
+    """Raised by a layer instead of a run: the task is to be run later, and nothing is charged to it.
+
+    A backend that cannot put a task off by itself stores it as a failed run, as for `RetryAfter`.
+
+    Args:
+        seconds: from now on, more than 0.
+        reason: what is stored, if anything is.
+    """
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 class GivenUp(Abort):
     """Raised by a layer from an error that must not be tried again: that error is stored."""
 
@@ -64,10 +79,11 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
     """Store how the run ended, whatever the layers inside do: what `Backend.middleware` returns.
 
     A value makes the task DONE, an exception of any kind a failed run, `RetryAfter` one that is run again
-    later, `Abort` or arguments that cannot be decoded KILLED. A forced stop gives the task back.
+    later, `Abort` or arguments that cannot be decoded KILLED. A forced stop gives the task back, `PutOff`
+    puts it off.
 
     Args:
-        context: its attribute ``lease`` is the `WorkerLease` that has the task.
+        context: its attribute ``lease`` is the `WorkerLease` that has the task; ``postpone`` puts one off.
     """
     lease = context.lease
     try:
@@ -80,6 +96,8 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
             value = call_next(task, context)
         except Overrun as overrun:
             _fail(lease, task, overrun.error.with_traceback(overrun.__traceback__))
+        except PutOff as later:
+            _put_off(context, task, later)
         except ForcedStop:
             lease.give_back(task)
         except BaseException as error:  # SystemExit too: a task must not end its worker
@@ -93,6 +111,13 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
                 _fail(lease, task, error)
     except LeaseLost as lost:
         log.info("task %s: %s", task.id, lost)
+
+
+def _put_off(context: Any, task: Task[Any], later: PutOff) -> None:
+    try:
+        context.postpone(task, min(later.seconds, LONGEST_DELAY))
+    except NotSupported:
+        _fail(context.lease, task, RetryAfter(later.seconds, str(later)))
 
 
 def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..backend import WorkerLease
+from .postponing import Postponing
 from .stopping import Stop
 
 __all__ = ["WorkerContext"]
@@ -18,6 +19,7 @@ class WorkerContext:
         worker: the worker's id.
         queue: name of the queue; empty if its backend does not tell.
         lease: the worker's place in the queue.
+        postpone: puts a task off at no charge; raise `PutOff` in a layer instead of calling it.
         stop: whether the worker was told to end; read it as `stopping`.
         tasks: how many tasks this worker has run before the present one.
     """
@@ -25,6 +27,7 @@ class WorkerContext:
     worker: str
     queue: str
     lease: WorkerLease
+    postpone: Postponing
     stop: Stop
     tasks: int = 0
 

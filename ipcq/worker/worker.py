@@ -15,6 +15,7 @@ from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
 from .injection import Injector, Provide
 from .pausing import Pause
+from .postponing import Postponing
 from .router import Router
 from .signals import stop_signals
 from .state import WorkerState
@@ -170,7 +171,8 @@ class Worker:
         """Called when it is about to take its first task, and after each one; for subclasses."""
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
-        context = WorkerContext(self.name, str(getattr(self._backend, "queue", "")), lease, self._stop)
+        queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
+        context = WorkerContext(self.name, queue, lease, postpone, self._stop)
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
         while self._serve(lease, chain, context, until_empty):

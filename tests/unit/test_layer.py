@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ipcq.errors import Abort, CodecError, CorruptQueue, LeaseLost, PushError
-from ipcq.layer import CallNext, ForcedStop, acknowledge, compose
+from ipcq.errors import Abort, CodecError, CorruptQueue, LeaseLost, NotSupported, PushError
+from ipcq.layer import CallNext, ForcedStop, PutOff, acknowledge, compose
 from ipcq.task import Task, TaskId
 from tests.unit.worker.fakes import FakeLease
 
@@ -67,6 +67,21 @@ def test_an_exception_fails_the_task(lease: FakeLease, error: BaseException, exp
 def test_a_forced_stop_gives_the_task_back(lease: FakeLease) -> None:
     """What a forced stop interrupted is neither a success nor a failure."""
     assert _run(lease, _raise(ForcedStop())) == [("give back", 3)]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_task_is_put_off(lease: FakeLease, refused: bool) -> None:
+    """Nothing is stored for a run that was not; but where the backend cannot put it off, it failed."""
+
+    def postpone(task: Task[Any], seconds: float) -> None:
+        if refused:
+            raise NotSupported("Reschedule", "a list")
+        lease.log.append(("postpone", task.args, seconds))
+
+    later = _raise(PutOff(7, "closed"))
+    acknowledge(Task.of(3), SimpleNamespace(lease=lease, postpone=postpone), later)
+    told = ("fail", "ipcq.errors.RetryAfter", "closed") if refused else ("postpone", 3, 7)
+    assert lease.log == [told]
 
 
 def test_arguments_that_cannot_be_decoded_kill_the_task(lease: FakeLease) -> None:

@@ -1,0 +1,77 @@
+"""Runs that begin no faster than a rate."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipcq import MemoryStorage, Status, Task, Worker
+from ipcq.layers import RateLimit
+from ipcq.layers.gcra import Gcra
+from tests.unit.layers.clock import Clock
+
+RUNNING = SimpleNamespace(stopping=False)
+
+
+@given(
+    rate=st.floats(0.1, 100),
+    burst=st.integers(1, 5),
+    gaps=st.lists(st.floats(0, 20), min_size=1, max_size=30),
+)
+def test_no_stretch_of_time_has_too_many(rate: float, burst: int, gaps: list[float]) -> None:
+    """Between any two there are as many as the rate allows, and the burst; none waits in vain."""
+    gcra, now, begun = Gcra(rate, burst), 0.0, list[float]()
+    for gap in gaps:
+        now += gap
+        wait = gcra.reserve(now)
+        begun.append(now + wait)
+        assert wait == 0 or begun[-1] - begun[max(0, len(begun) - 1 - burst)] <= burst / rate + 1e-6
+        now = max(now, begun[-1])
+    for first, start in enumerate(begun):
+        for last in range(first, len(begun)):
+            assert last - first + 1 <= burst + (begun[last] - start) * rate + 1e-6
+
+
+def test_runs_wait_for_their_turn() -> None:
+    """A burst begins at once, then one at a time; the wait is in short steps."""
+    clock = Clock()
+    layer = RateLimit(2, burst=2, clock=clock, sleep=clock.sleep)
+    begun = [layer(Task.of(1), RUNNING, lambda *_: clock.now - 100) for _ in range(4)]
+    assert begun == pytest.approx([0, 0, 0.5, 1])
+    assert 0 < max(clock.slept) <= 0.1
+
+
+def test_a_worker_that_is_to_end_gives_the_task_back(queue: MemoryStorage) -> None:
+    """It does not wait to the end, and the task is charged nothing."""
+    clock = Clock()
+    layer = RateLimit(0.001, clock=clock, sleep=clock.sleep)
+    ids = queue.push_bulk([1, 2])
+    done: list[int] = []
+    worker = Worker("worker", queue, done.append, layers=[layer])
+    clock.meanwhile = worker.stop
+    worker.run()
+    assert (done, len(clock.slept)) == ([1], 1)
+    task = queue.fetch_by_id(ids[1])
+    assert task is not None
+    assert (task.status, task.attempts, task.deaths) == (Status.PENDING, 0, 0)
+
+
+@pytest.mark.parametrize("options", [{"per_second": 0}, {"per_second": float("nan")}, {"burst": 0}])
+def test_numbers_out_of_bounds(options: dict[str, Any]) -> None:
+    """They are refused, and named."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        RateLimit(**{"per_second": 1, **options})
+
+
+def test_a_copy_begins_anew() -> None:
+    """A Monitor hands layers to its workers: each has its own limit."""
+    layer = RateLimit(0.001)
+    layer(Task.of(1), RUNNING, lambda *_: None)
+    copy = pickle.loads(pickle.dumps(layer))
+    assert copy(Task.of(1), RUNNING, lambda *_: "at once") == "at once"
+    assert repr(copy) == repr(layer) == "<RateLimit 0.001 per second, 1 at once>"
