@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
+    from .tasks import TaskFunction, TaskHandle, TaskQueue
     from .urls import connect
     from .worker import Router, Worker, WorkerContext
     from .worker_died import WorkerDied
@@ -130,6 +131,9 @@ __all__ = [
     "WeakTaskSink",
     "WeakSink",
     "pipe_to",
+    "TaskQueue",
+    "TaskFunction",
+    "TaskHandle",
     # where it lives
     "Backend",
     "ConfigExt",
@@ -249,6 +253,9 @@ _LAZY = {
     "JsonStorage": ".backends.json",
     "Pipe": ".backends.pipe",
     "pipe_to": ".feeding",
+    "TaskQueue": ".tasks",
+    "TaskFunction": ".tasks",
+    "TaskHandle": ".tasks",
     "TaskStore": ".backends.store",
     "Record": ".backends.store",
     "Write": ".backends.store",

@@ -22,7 +22,7 @@ LEVELS = {
     **dict.fromkeys(["backends", "layers", "limits"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
-    **dict.fromkeys(["executor", "aio", "testing"], 6),
+    **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),
     **dict.fromkeys(["cli", "joblib"], 7),
     **dict.fromkeys(["", "__main__"], 8),
 }

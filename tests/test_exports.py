@@ -13,7 +13,7 @@ from ipcq import errors
 PUBLIC = """
     Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
-    TaskSink WeakTaskSink WeakSink pipe_to
+    TaskSink WeakTaskSink WeakSink pipe_to TaskQueue TaskFunction TaskHandle
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun AskWorker
     WorkerRequest RegisterWorker Vacuum WaitForCompletion
     TaskStream Completions WorkerLease WorkerExit

@@ -6,13 +6,15 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
 
+from ..layer import CallNext
 from ..task import Attempt, Task, TaskId
 from .context import WorkerContext
 from .handler import Handler
 
-__all__ = ["Injector", "Provide"]
+__all__ = ["Injector", "Prepares", "Provide"]
 
 Provide = Mapping[type[Any], Callable[[], Any]]
 """From a class to what makes the object that handlers get where they name that class."""
@@ -25,6 +27,15 @@ _KNOWN: dict[Any, _Source] = {
     Task: lambda task, _: task,
     WorkerContext: lambda _, context: context,
 }
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A handler that looks at the whole task itself, to find out what to call with which arguments."""
+
+    def prepared(self, injector: Injector) -> CallNext:
+        """What runs a task; raises for what cannot be called."""
+        ...
 
 
 class Injector:
@@ -69,7 +80,7 @@ class Injector:
         for parameter in others:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue
-            kind = kinds.get(parameter.name)
+            kind = _bare(kinds.get(parameter.name))
             if self._is_known(kind) and parameter.kind is not parameter.POSITIONAL_ONLY:
                 yield parameter.name, kind
             elif parameter.default is parameter.empty:
@@ -125,6 +136,14 @@ def _annotations(handler: Handler, parameters: Iterable[inspect.Parameter]) -> d
         raise TypeError(
             f"{_name(handler)}: an annotation means nothing where the function was defined: {error}"
         ) from error
+
+
+def _bare(kind: Any) -> Any:
+    """The class in ``Class | None``, which is how a parameter with a default names one."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    others = [each for each in get_args(kind) if each is not type(None)]
+    return others[0] if len(others) == 1 else kind
 
 
 def _name(handler: Handler) -> str:

@@ -6,17 +6,16 @@ import os
 import socket
 from collections.abc import Iterable
 from secrets import token_hex
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, compose
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
-from .injection import Injector, Provide
+from .injection import Injector, Prepares, Provide
 from .pausing import Pause
 from .postponing import Postponing
-from .router import Router
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -37,9 +36,9 @@ class Worker:
     Args:
         name: unique in its queue while it lives; None for one made of host, process and chance.
         backend: where tasks come from and results go.
-        handler: called with the arguments of each task; a function or ``module:function``, or a `Router`. Its
-            other parameters are found by their annotations: `TaskId`, `Attempt`, `Task`, `WorkerContext`, and
-            the classes of ``provide``.
+        handler: called with the arguments of each task; a function or ``module:function``, a `Router`,
+            a `TaskQueue`. Its other parameters are found by their annotations: `TaskId`, `Attempt`, `Task`,
+            `WorkerContext`, and the classes of ``provide``.
         layers: callables around the handler, the first outermost.
         concurrency: how many tasks to run at a time; only 1 is supported yet.
         prefetch: how many tasks to hold at once, the running one included.
@@ -218,9 +217,9 @@ class Worker:
 
 def _innermost(handler: Handler | str, injector: Injector) -> CallNext:
     """What runs a task; raises for what is not there, before any task is taken."""
-    if isinstance(handler, Router):
-        return handler.prepared(injector)
-    function = resolve(handler) if isinstance(handler, str) else handler
+    function: Any = resolve(handler) if isinstance(handler, str) else handler
+    if isinstance(function, Prepares):
+        return function.prepared(injector)
     call = injector.prepare(function)
     if call is None:
         return lambda task, _context: function(task.args)

@@ -10,7 +10,7 @@ from ipcq import Router, Task, Worker
 __all__ = ["work"]
 
 
-def work(backend: Any, handler: Callable[[Any], Any] | Router, count: int = 1) -> None:
+def work(backend: Any, handler: Callable[[Any], Any] | Router | str, count: int = 1) -> None:
     """Run so many tasks."""
 
     def stop_after_the_last(task: Task[Any], context: Any, call_next: Any) -> Any:

@@ -1,0 +1,58 @@
+"""Where tasks of named functions live: a backend, or a URL that is connected when it is needed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..backend import Cancel, WaitForCompletion
+from ..errors import NotSupported
+from ..sink import WeakTaskSink
+from ..urls import connect
+from ..worker.worker import WorkerBackend
+
+__all__ = ["Place", "TaskBackend"]
+
+
+class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, Cancel, Protocol):
+    """What tasks of named functions need of a backend."""
+
+
+class Place:
+    """Gives the backend, the same to all who ask.
+
+    Args:
+        source: a URL, or a backend, which stays whose it is.
+
+    Raises:
+        NotSupported: that backend has no place for tasks of several types.
+    """
+
+    def __init__(self, source: str | TaskBackend) -> None:
+        if not isinstance(source, str) and not isinstance(source, WeakTaskSink):
+            raise NotSupported("TaskQueue", source)
+        self.source = source
+        self._opened: dict[str, TaskBackend] = {}
+
+    def __str__(self) -> str:
+        return self.source if isinstance(self.source, str) else repr(self.source)
+
+    @property
+    def backend(self) -> TaskBackend:
+        """Connected by the first who asks; errors as `connect`.
+
+        Without a lock, which a fork could leave locked for ever: of two who come first, one closes its own.
+        """
+        if not isinstance(self.source, str):
+            return self.source
+        found = self._opened.get(self.source)
+        if found is None:
+            made: TaskBackend = connect(self.source)
+            found = self._opened.setdefault(self.source, made)
+            if found is not made:
+                made.close()
+        return found
+
+    def close(self) -> None:
+        """Close what was connected here; the next who asks connects anew."""
+        while self._opened:
+            self._opened.popitem()[1].close()
