@@ -76,6 +76,18 @@ class CircuitBreaker:
             self._circuit.succeeded(run)
         return value
 
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """The same around a coroutine function."""
+        run = self._enter()
+        try:
+            value = await call_next(task, context)
+        except BaseException as error:
+            self._learn(run, error)
+            raise
+        with self._lock:
+            self._circuit.succeeded(run)
+        return value
+
     def _enter(self) -> int:
         with self._lock:
             now = self._clock()

@@ -62,11 +62,25 @@ class RateLimit:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Wait for this run's turn, then run what is inside."""
-        with self._lock:
-            now = self._clock()
-            turn = now + self._gcra.reserve(now)
+        turn = self._turn()
         while (left := turn - self._clock()) > 0:
             if context.stopping:
                 raise ForcedStop
             self._sleep(min(left, _STEP))
         return call_next(task, context)
+
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """The same around a coroutine function: others go on meanwhile."""
+        from asyncio import sleep
+
+        turn = self._turn()
+        while (left := turn - self._clock()) > 0:
+            if context.stopping:
+                raise ForcedStop
+            await sleep(min(left, _STEP))
+        return await call_next(task, context)
+
+    def _turn(self) -> float:
+        with self._lock:
+            now = self._clock()
+            return now + self._gcra.reserve(now)

@@ -62,9 +62,21 @@ class Retry:
         except (Abort, RetryAfter):  # the handler decided
             raise
         except Exception as error:
-            if not isinstance(error, self._on) or isinstance(error, self._give_up_on):
-                raise GivenUp(str(error)) from error
-            raise RetryAfter(self.after(task.attempts)) from error
+            raise self._decided(task, error) from error
+
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """The same around a coroutine function."""
+        try:
+            return await call_next(task, context)
+        except (Abort, RetryAfter):
+            raise
+        except Exception as error:
+            raise self._decided(task, error) from error
+
+    def _decided(self, task: Task[Any], error: Exception) -> Exception:
+        if not isinstance(error, self._on) or isinstance(error, self._give_up_on):
+            return GivenUp(str(error))
+        return RetryAfter(self.after(task.attempts))
 
     def after(self, attempts: int) -> float:
         """Seconds before the next run.

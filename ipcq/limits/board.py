@@ -74,12 +74,16 @@ class Board:
 
     # --- the worker's side ------------------------------------------------------------------------
 
-    def begin(self, task_id: int, timeout: float | None) -> None:
-        """A run begins."""
+    def begin(self, task_id: int, timeout: float | None, late: float | None = None) -> None:
+        """A run begins.
+
+        Args:
+            late: when it is, by the monotonic clock; None for ``timeout`` seconds from now.
+        """
         w = self._words
         w[_ID_HI], w[_ID_LO] = task_id >> 64, task_id & _MASK
         w[_TIMEOUT] = _micro(timeout) if timeout is not None else 0
-        w[_DEADLINE] = _micro(monotonic() + timeout) if timeout is not None else 0
+        w[_DEADLINE] = _micro(late or monotonic() + timeout) if timeout is not None else 0
         w[_RUN] += 1
 
     def end(self) -> None:

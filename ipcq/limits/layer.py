@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..layer import CallNext, Overrun
-from ..task import Task
+from ..task import Task, TaskId
 from .board import Board
 from .judging import error_of
 from .kin import adopt_orphans
 from .settings import TICK, Limits
+from .several import Several
 
 __all__ = ["RunLimit"]
 
@@ -26,18 +27,17 @@ class RunLimit:
         self._board, self._hurry = board, hurry
         self._timeout, self._always = limits.timeout, limits.always
         self._adopting = False
+        self._several = Several(board)
 
     def __repr__(self) -> str:
         return f"<RunLimit of {self._timeout} s by {self._board!r}>"
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside while the board says so."""
-        timeout = self._timeout if task.timeout is None else min(task.timeout, self._timeout or task.timeout)
+        timeout = self.timeout_of(task)
         if timeout is None and not self._always:
             return call_next(task, context)
-        if not self._adopting:  # what is started under no limit is nobody's concern
-            self._adopting = True
-            adopt_orphans()
+        self._adopt()
         self._board.begin(task.id, timeout)
         if timeout is not None and timeout < TICK:
             self._hurry()
@@ -45,6 +45,33 @@ class RunLimit:
             return call_next(task, context)
         finally:
             self._board.end()
+
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """The same around a coroutine, which its loop cancels in time; the board is for one that is stuck."""
+        timeout = self.timeout_of(task)
+        if timeout is None and not self._always:
+            return await call_next(task, context)
+        self._adopt()
+        number = self._several.begin(task.id, timeout)
+        try:
+            return await call_next(task, context)
+        finally:
+            self._several.end(number)
+
+    def timeout_of(self, task: Task[Any]) -> float | None:
+        """Seconds that its run may take."""
+        return self._timeout if task.timeout is None else min(task.timeout, self._timeout or task.timeout)
+
+    def _adopt(self) -> None:
+        if not self._adopting:  # what is started under no limit is nobody's concern
+            self._adopting = True
+            adopt_orphans()
+
+    @property
+    def task_id(self) -> TaskId | None:
+        """Of the run that the board shows."""
+        run = self._board.run()
+        return None if run is None else run.task_id
 
     def overrun(self) -> Overrun | None:
         """What is to be raised in the present run, if it is to end."""

@@ -15,6 +15,7 @@ from ..errors import HandlerNotFound, QueueClosed, QueueNotFound
 from ..limits.board import Board
 from ..limits.kin import end_kin
 from ..limits.layer import RunLimit
+from ..task import Task
 from ..worker import Worker
 from .job import Job
 from .leash import Leash, end_with_parent
@@ -56,7 +57,11 @@ class SupervisedWorker(Worker):
             self._stop.force()
         overrun = self.limit.overrun()
         if overrun is not None:
-            self._stop.interrupt(overrun)
+            self._overrun(self.limit.task_id, overrun)
+
+    def timeout_of(self, task: Task[Any]) -> float | None:
+        """The shorter of its own and that of the limits."""
+        return self.limit.timeout_of(task)
 
 
 def work(
@@ -119,7 +124,15 @@ def _run(
     if initializer is not None:
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers, provide = job.open()
-    worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch, provide=provide)
+    worker = _built(
+        name,
+        backend,
+        handler,
+        layers=layers,
+        concurrency=job.concurrency,
+        prefetch=job.prefetch,
+        provide=provide,
+    )
     worker.link, worker.most, worker.limit = (
         link,
         job.max_tasks,
@@ -129,6 +142,13 @@ def _run(
     board.dump_on_signal()
     worker.run()
     backend.close()
+
+
+def _built(*args: Any, **options: Any) -> SupervisedWorker:
+    try:
+        return SupervisedWorker(*args, **options)
+    except (TypeError, ValueError) as error:  # what does not go together now does not in the next process
+        raise FinalError(str(error)) from error
 
 
 def _tell(link: Connection, message: Ready | Worked | Began | Failed) -> None:

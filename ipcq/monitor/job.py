@@ -11,6 +11,7 @@ from ..layer import Layer
 from ..limits import Limits
 from ..worker.handler import Handler, check_handler
 from ..worker.injection import Provide
+from ..worker.kinds import check_kinds
 from ..worker.worker import WorkerBackend
 
 __all__ = ["Job"]
@@ -30,6 +31,7 @@ class Job(NamedTuple):
     prefetch: int
     max_tasks: int | None = None
     limits: Limits = Limits()
+    concurrency: int = 1
 
     @classmethod
     def pack(
@@ -41,21 +43,26 @@ class Job(NamedTuple):
         max_tasks: int | None = None,
         provide: Provide | None = None,
         limits: Limits | None = None,
+        concurrency: int = 1,
     ) -> Job:
         """Make the bytes.
 
         Raises:
+            TypeError, ValueError: what it is to run does not go together; for a named handler in its process.
             HandlerNotFound: the handler or a layer has no place where another process finds it.
             NotSupported: the backend cannot be opened by another process.
         """
         check_handler(handler)
+        layers = tuple(layers)
+        if not isinstance(handler, str):
+            check_kinds(handler, layers, concurrency)
         try:
             storage = pickle.dumps(backend)
         except Exception as error:
             raise NotSupported("use from another process (pickle)", backend) from error
-        functions = _findable("handler", handler), _findable("layers", tuple(layers))
+        functions = _findable("handler", handler), _findable("layers", layers)
         made = _findable("provide", dict(provide or {}))
-        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits())
+        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits(), concurrency)
 
     def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...], Provide]:
         """Open the backend and find the functions, in the worker process.

@@ -51,7 +51,9 @@ class Monitor:
         handler: a function of a module, or ``module:function``.
         workers: how many processes; None for one for each usable CPU.
         layers: callables around the handler, the first outermost.
-        prefetch: how many tasks each worker holds at once, the running one included.
+        concurrency: how many tasks each worker runs at once; more than 1 where the handler is a coroutine
+            function.
+        prefetch: how many tasks each worker holds at once, those that run included.
         provide: as for `Worker`; made in each worker process.
         max_tasks: how many a process runs before another takes its place; None for no limit.
         limits: how much time and memory they may have; ``run_timeout`` of tasks counts without it, too.
@@ -62,7 +64,7 @@ class Monitor:
 
     Raises:
         HandlerNotFound: the handler is not callable, or no other process could find it.
-        TypeError: the handler is a coroutine function.
+        TypeError: a layer is a coroutine function, and the handler is not.
         ValueError: a number is out of bounds, or there is no such start method.
     """
 
@@ -73,6 +75,7 @@ class Monitor:
         *,
         workers: int | None = None,
         layers: Iterable[Layer] = (),
+        concurrency: int = 1,
         prefetch: int = 1,
         provide: Provide | None = None,
         max_tasks: int | None = None,
@@ -93,7 +96,8 @@ class Monitor:
         self._restart = restart or RestartPolicy()
         if max_tasks is not None and max_tasks < 1:
             raise ValueError(f"max_tasks must be 1 or more, or None for no limit; not {max_tasks}")
-        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide, (limits or Limits()).checked())
+        checked = (limits or Limits()).checked()
+        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide, checked, concurrency)
         module = type(backend).__module__
         preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
         self._launcher = Launcher(

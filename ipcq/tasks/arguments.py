@@ -9,6 +9,7 @@ from inspect import Parameter, Signature
 from typing import Any
 
 from ..errors import Abort
+from ..worker.kinds import is_coroutine_function
 
 __all__ = ["pack", "signature_of", "spread"]
 
@@ -55,14 +56,19 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                 raise Abort(f"{name} of this worker does not take what arrived: {wrong}") from error
             raise
 
+    @wraps(function)
+    async def call_in_loop(packed: Any, /, **known: Any) -> Any:
+        return await call(packed, **known)
+
+    handler: Any = call_in_loop if is_coroutine_function(function) else call
     fillable = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY)
         for parameter in parameters
         if parameter.kind in _BY_NAME and parameter.default is not Parameter.empty
     ]
     first = Parameter("packed", Parameter.POSITIONAL_ONLY)
-    call.__signature__ = Signature([first, *fillable])  # type: ignore[attr-defined]
-    return call
+    handler.__signature__ = Signature([first, *fillable])
+    return handler  # type: ignore[no-any-return]
 
 
 def _unpack(name: str, packed: Any) -> tuple[list[Any], dict[str, Any]]:

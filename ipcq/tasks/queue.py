@@ -106,6 +106,10 @@ class TaskQueue:
         """What runs a task of any of its functions; for workers."""
         return self._router().prepared(injector)
 
+    def awaits(self) -> bool:
+        """Whether its functions are coroutine functions; for workers."""
+        return self._router().awaits()
+
     def __call__(self, task: Task[Any]) -> Any:
         """Run a task, of a function that wants no more than its arguments.
 

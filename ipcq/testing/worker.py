@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +144,7 @@ class _OneTask(Worker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.guards = (self._note,)
+        self.guards = (_Note(self._began),)
         self._begun = False
         self._run: _Run | None = None
 
@@ -162,10 +162,31 @@ class _OneTask(Worker):
             self._begun = True
             self._stream.wake()
 
-    def _note(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
-        run = self._run = _Run(task)
+    def _began(self, run: _Run) -> None:
+        self._run = run
+
+
+class _Note:
+    """A layer that notes what a run gave; around functions of both kinds."""
+
+    def __init__(self, began: Callable[[_Run], None]) -> None:
+        self._began = began
+
+    def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        run = _Run(task)
+        self._began(run)
         try:
             run.value = call_next(task, context)
+        except BaseException as error:
+            run.error = error
+            raise
+        return run.value
+
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        run = _Run(task)
+        self._began(run)
+        try:
+            run.value = await call_next(task, context)
         except BaseException as error:
             run.error = error
             raise

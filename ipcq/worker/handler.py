@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import reduce
 from importlib import import_module
@@ -44,17 +43,11 @@ def check_handler(handler: Handler | str) -> None:
 
     Raises:
         HandlerNotFound: it is neither callable nor of the form ``module:function``.
-        TypeError: it is a coroutine function.
     """
     if isinstance(handler, str):
         _split(handler)
     elif not callable(handler):
         raise HandlerNotFound(f"{handler!r} cannot be a handler: pass a function, or 'module:function'")
-    elif inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
-        raise TypeError(
-            f"{handler!r} is a coroutine function, which workers do not support yet;"
-            " wrap it in a plain function: asyncio.run(...)"
-        )
 
 
 def _split(name: str) -> tuple[str, str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import UnionType
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
@@ -110,15 +110,53 @@ class Injector:
             finally:
                 self._made.clear()
 
+    @asynccontextmanager
+    async def providing_in_loop(self) -> AsyncIterator[None]:
+        """The same where the handler is a coroutine function: what is asynchronous is awaited."""
+        async with AsyncExitStack() as stack:
+            try:
+                for kind in self._wanted:
+                    made = self._provide[kind]()
+                    self._made[kind] = await _opened_in_loop(
+                        await made if hasattr(type(made), "__await__") else made, stack
+                    )
+                yield
+            finally:
+                self._made.clear()
+
 
 def _opened(made: Any, stack: ExitStack) -> Any:
     """Entered, if it is a context manager; else it is closed in the end, if it can be."""
-    if hasattr(type(made), "__enter__"):
+    kind = type(made)
+    if hasattr(kind, "__aenter__") and not hasattr(kind, "__enter__"):
+        raise TypeError(
+            f"what provide= made, {made!r}, is an asynchronous context manager, which only a handler that is"
+            " a coroutine function can have; make the handler an async def"
+        )
+    if hasattr(kind, "__enter__"):
         return stack.enter_context(made)
     close = getattr(made, "close", None)
     if callable(close):
         stack.callback(close)
     return made
+
+
+async def _opened_in_loop(made: Any, stack: AsyncExitStack) -> Any:
+    """The same; what can be entered in both ways is entered in the asynchronous one."""
+    if hasattr(type(made), "__aenter__"):
+        return await stack.enter_async_context(made)
+    if hasattr(type(made), "__enter__"):
+        return stack.enter_context(made)
+    close = getattr(made, "aclose", None) or getattr(made, "close", None)
+    if callable(close):
+        stack.push_async_callback(_closed, close)
+    return made
+
+
+async def _closed(close: Callable[[], Any]) -> None:
+    found = close()
+    if hasattr(type(found), "__await__"):
+        await found
 
 
 def _annotations(handler: Handler, parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ..sink import TAG, tag_of
 from ..task import Task
 from .handler import Handler, check_handler, resolve
 from .injection import Injector
+from .kinds import awaits
 
 __all__ = ["Router"]
 
@@ -53,9 +54,22 @@ class Router:
         """The tags that it knows."""
         return frozenset(self._handlers)
 
+    def awaits(self) -> bool:
+        """Whether its handlers are coroutine functions; `TypeError` where some are and some are not."""
+        kinds = {tag: awaits(handler) for tag, handler in self._found().items()}
+        if len(set(kinds.values())) > 1:
+            plain = ", ".join(sorted(tag for tag, each in kinds.items() if not each))
+            raise TypeError(
+                f"the handlers of a Router are coroutine functions or plain ones, not both; plain: {plain}"
+            )
+        return any(kinds.values())
+
+    def _found(self) -> dict[str, Handler]:
+        return {tag: resolve(h) if isinstance(h, str) else h for tag, h in self._handlers.items()}
+
     def prepared(self, injector: Injector) -> CallNext:
         """What runs a task of any of its types; `HandlerNotFound`, `TypeError` where one cannot be called."""
-        found = {tag: resolve(h) if isinstance(h, str) else h for tag, h in self._handlers.items()}
+        found = self._found()
         calls = {tag: injector.prepare(handler) for tag, handler in found.items()}
 
         def run(task: Task[Any], context: Any) -> Any:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import nullcontext
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
-from ..layer import CallNext, Layer, compose
+from ..layer import CallNext, Layer, Overrun, compose
+from ..task import Task, TaskId
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
+from .kinds import awaits, check_kinds
 from .pausing import Pause
 from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
+
+if TYPE_CHECKING:
+    from .coroutines import Coroutines
 
 __all__ = ["Worker", "WorkerBackend"]
 
@@ -30,6 +36,8 @@ class WorkerBackend(Backend, RegisterWorker, Protocol):
 class Worker:
     """Takes tasks from a backend and calls a handler, one at a time, in the thread that runs it.
 
+    A coroutine function is awaited in an event loop of the worker, ``concurrency`` of them at once.
+
     In the main thread SIGINT and SIGTERM end it while it runs. The first: finish what runs, give
     back what was only held, leave. The second: give back what runs, too.
 
@@ -40,14 +48,15 @@ class Worker:
             a `TaskQueue`. Its other parameters are found by their annotations: `TaskId`, `Attempt`, `Task`,
             `WorkerContext`, and the classes of ``provide``.
         layers: callables around the handler, the first outermost.
-        concurrency: how many tasks to run at a time; only 1 is supported yet.
-        prefetch: how many tasks to hold at once, the running one included.
+        concurrency: how many tasks to run at a time; more than 1 where the handler is a coroutine function.
+        prefetch: how many tasks to hold at once, those that run included; ``concurrency`` at least.
         provide: from a class to what makes its object, without arguments, when the worker begins to run: a
-            context manager is entered, and left in the end; anything else is closed, if it can be.
+            context manager is entered, and left in the end; anything else is closed, if it can be. For a
+            coroutine function all that is done in its loop, with what is asynchronous, too.
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
-        TypeError: the handler is a coroutine function, or nothing provides one of its parameters.
+        TypeError: nothing provides one of its parameters; or a layer is a coroutine function, and it is not.
         ValueError: concurrency or prefetch is out of bounds.
     """
 
@@ -65,23 +74,24 @@ class Worker:
         provide: Provide | None = None,
     ) -> None:
         check_handler(handler)
-        if concurrency != 1:
-            raise ValueError(
-                f"concurrency={concurrency} is not supported yet; use more workers: Monitor(..., workers=N)"
-            )
         if prefetch < 1:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
+        function = resolve(handler) if isinstance(handler, str) else handler
+        self._layers = tuple(layers)
+        self._awaits = awaits(function)
+        check_kinds(function, self._layers, concurrency)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
         self._backend = backend
         self._injector = Injector(provide or {})
-        self._call = _innermost(handler, self._injector)
-        self._layers = tuple(layers)
-        self._prefetch = prefetch
+        self._call = _innermost(function, self._injector)
+        self._concurrency = concurrency
+        self._prefetch = max(prefetch, concurrency)
         self._state = WorkerState.PENDING
         self._stop = Stop()
         self._signals = 0
         self._tasks = 0
-        self._stream: TaskStream | None = None
+        self._stream: TaskStream | Coroutines | None = None  # what `stop` is to wake
+        self._loop: Coroutines | None = None
         self._pause = Pause()
 
     def __repr__(self) -> str:
@@ -117,7 +127,7 @@ class Worker:
         try:
             with (
                 stop_signals(self.signalled),
-                self._injector.providing(),
+                nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
                 Heartbeat(lease, self._obey),
             ):
@@ -127,7 +137,7 @@ class Worker:
             self._stop, self._pause, self._signals = Stop(), Pause(), 0
 
     def stop(self) -> None:
-        """Have `run` return after the present task; from any thread, from a signal handler too.
+        """Have `run` return after what runs; from any thread, from a signal handler too.
 
         Before `run` it makes that return at once; when it has returned, this does nothing.
         """
@@ -144,6 +154,7 @@ class Worker:
     def resume(self) -> None:
         """Take tasks again."""
         self._pause.over()
+        self._rouse()
 
     def _obey(self, request: WorkerRequest) -> None:
         if request is WorkerRequest.STOP:
@@ -172,6 +183,9 @@ class Worker:
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
         context = WorkerContext(self.name, queue, lease, postpone, self._stop)
+        if self._awaits:
+            self._work_in_loop(context, until_empty)
+            return
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
         while self._serve(lease, chain, context, until_empty):
@@ -189,6 +203,44 @@ class Worker:
             self._stream = None
             stream.close()
         return not self._stop.requested
+
+    def _work_in_loop(self, context: WorkerContext, until_empty: bool) -> None:
+        from .coroutines import Coroutines
+
+        def ended() -> None:
+            self._tasks += 1
+            context.tasks += 1
+            self.progressed()
+
+        coroutines = self._loop = self._stream = Coroutines(
+            lambda: self._backend.poll(context.lease, prefetch=self._prefetch),
+            context,
+            self._pause,
+            self._backend.middleware(),
+            self._call,
+            [*self.guards, *self._layers],
+            concurrency=self._concurrency,
+            injector=self._injector,
+            timeout_of=self.timeout_of,
+            begun=self.progressed,
+            ended=ended,
+        )
+        try:
+            coroutines.run(until_empty)
+        finally:
+            self._stream = self._loop = None
+
+    def _overrun(self, task_id: TaskId | None, reason: Overrun) -> None:
+        """End the run of that task; in a loop all others go back, for its process ends."""
+        if self._loop is not None:
+            self._stop.force()
+            self._loop.overrun(task_id, reason)
+        else:
+            self._stop.interrupt(reason)
+
+    def timeout_of(self, task: Task[Any]) -> float | None:
+        """Seconds that a coroutine may take to run a task; for subclasses, too."""
+        return task.timeout
 
     @property
     def _halted(self) -> bool:
@@ -215,9 +267,8 @@ class Worker:
         return False
 
 
-def _innermost(handler: Handler | str, injector: Injector) -> CallNext:
+def _innermost(function: Any, injector: Injector) -> CallNext:
     """What runs a task; raises for what is not there, before any task is taken."""
-    function: Any = resolve(handler) if isinstance(handler, str) else handler
     if isinstance(function, Prepares):
         return function.prepared(injector)
     call = injector.prepare(function)

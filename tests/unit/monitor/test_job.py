@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,9 @@ class Unsendable(Files):
         raise TypeError("it holds a socket")
 
 
-async def coroutine(word: str) -> None:
-    """No handler yet."""
+async def coroutine(task: Any, context: Any, call_next: Any) -> Any:
+    """A layer for coroutine functions."""
+    return await call_next(task, context)
 
 
 def test_a_job_survives_the_way(backend: Files) -> None:
@@ -45,7 +47,9 @@ def test_what_no_other_process_finds_is_refused_when_the_monitor_is_made(backend
     with pytest.raises(HandlerNotFound, match=r"layers .*lambda.* cannot be sent"):
         Monitor(backend, handle, layers=[lambda *_: None])
     with pytest.raises(TypeError, match="coroutine function"):
-        Monitor(backend, coroutine)
+        Monitor(backend, handle, layers=[coroutine])
+    with pytest.raises(ValueError, match=r"concurrency=2 .* workers=2"):
+        Monitor(backend, handle, concurrency=2)
     with pytest.raises(NotSupported, match="use from another process"):
         Monitor(Unsendable(backend.directory), handle)
 

@@ -114,7 +114,8 @@ def test_layers_see_the_task_and_the_worker() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"concurrency": 2}, "concurrency=2 is not supported yet; use more workers"),
+        ({"concurrency": 2}, r"concurrency=2 needs a coroutine function, .* async def, or .* workers=2"),
+        ({"concurrency": 0}, "concurrency must be 1 or more, not 0"),
         ({"prefetch": 0}, "prefetch must be 1 or more, not 0"),
     ],
 )

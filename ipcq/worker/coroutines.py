@@ -1,0 +1,252 @@
+"""Runs coroutine handlers, several at once, in one event loop; imported where there are any."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from ..backend import TaskStream
+from ..errors import TaskTimeout
+from ..layer import CallNext, ForcedStop, Layer, Overrun
+from ..task import Task, TaskId
+from .context import WorkerContext
+from .injection import Injector
+from .pausing import Pause
+from .run import GRACE, Run, awaitable_of
+from .stopping import Stop
+
+__all__ = ["Coroutines"]
+
+log = logging.getLogger("ipcq.worker")
+
+
+class Coroutines:
+    """Takes tasks in a thread and runs them in a loop of its own, in the thread that calls `run`.
+
+    The first stop: nothing more is taken, what was held ahead goes back at once, what runs is finished. The
+    second: what runs is cancelled and goes back, too. A coroutine that is cancelled and goes on has `GRACE`
+    seconds; then its task is no longer its own.
+
+    Args:
+        poll: opens a stream of tasks; anew after each pause.
+        pause: whether to take none for a while.
+        acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave.
+        call: the handler, without its layers.
+        layers: the first outermost.
+        concurrency: how many run at a time.
+        timeout_of: seconds that a run may take; None for no limit.
+        begun: called when it is about to take its first task.
+        ended: called after each run.
+    """
+
+    def __init__(
+        self,
+        poll: Callable[[], TaskStream],
+        context: WorkerContext,
+        pause: Pause,
+        acknowledge: Layer,
+        call: CallNext,
+        layers: Iterable[Layer],
+        *,
+        concurrency: int,
+        injector: Injector,
+        timeout_of: Callable[[Task[Any]], float | None],
+        begun: Callable[[], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._poll, self._context, self._pause = poll, context, pause
+        self._acknowledge = acknowledge
+        self._stream: TaskStream | None = None
+        self._call = _chain(layers, call)
+        self._concurrency, self._injector = concurrency, injector
+        self._timeout_of, self._begun, self._on_end = timeout_of, begun, ended
+        self._stop: Stop = context.stop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news: asyncio.Event | None = None
+        self._runs: dict[Run, None] = {}
+        self._failure: BaseException | None = None
+        self._late: tuple[TaskId | None, ForcedStop] = None, ForcedStop()
+
+    def __repr__(self) -> str:
+        return f"<Coroutines: {len(self._runs)} of {self._concurrency} run, {self._stop!r}>"
+
+    def wake(self) -> None:
+        """Have it look whether it is to stop; from any thread, from a signal handler too."""
+        stream, loop = self._stream, self._loop
+        if stream is not None:
+            stream.wake()
+        if loop is not None:
+            with suppress(RuntimeError):  # closed in this moment
+                loop.call_soon_threadsafe(self._look)
+
+    def overrun(self, task_id: TaskId | None, reason: Overrun) -> None:
+        """Have the run of that task end so, after a forced stop was asked for; in a signal handler."""
+        self._late = task_id, reason
+        self.wake()
+
+    def run(self, until_empty: bool) -> None:
+        """Run tasks until told to stop; RuntimeError where a loop runs in this thread."""
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "an event loop runs in this thread, and the worker needs one of its own; run it in another"
+                " thread: await asyncio.to_thread(worker.run)"
+            )
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._main(loop, until_empty))
+        finally:
+            self._loop = None
+            try:
+                loop.run_until_complete(self._leave(loop))
+            finally:
+                loop.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _main(self, loop: asyncio.AbstractEventLoop, until_empty: bool) -> None:
+        self._news = asyncio.Event()
+        self._loop = loop
+        with ThreadPoolExecutor(1, "ipcq-taking") as thread:
+            async with self._injector.providing_in_loop():
+                try:
+                    while await self._serve(thread, until_empty):
+                        while self._pause.requested and not self._is_over:
+                            await self._something()
+                except BaseException as error:
+                    self._fail(error)
+                self._look()
+                while self._runs:
+                    await self._something()
+
+    async def _serve(self, thread: ThreadPoolExecutor, until_empty: bool) -> bool:
+        """Take tasks until it is to halt, and give back what is held then; whether there is more to do."""
+        assert self._loop is not None
+        stream = self._stream = self._poll()
+        try:
+            self._begun()
+            return not await self._take(stream, thread, until_empty) and not self._is_over
+        finally:
+            self._stream = None
+            await self._loop.run_in_executor(thread, stream.close)
+
+    async def _take(self, stream: TaskStream, thread: ThreadPoolExecutor, until_empty: bool) -> bool:
+        """Run what there is until it is to halt; True where there is nothing, and that is the end."""
+        assert self._loop is not None
+        while not self._halted:
+            if len(self._runs) >= self._concurrency:
+                await self._something()
+                continue
+            idle, changes = not self._runs, self._pause.changes
+            task = await self._loop.run_in_executor(thread, next, stream, _END)
+            if task is _END:
+                return True
+            if task is None and until_empty and idle and not self._halted and changes == self._pause.changes:
+                return True  # else it was only woken
+            if task is not None:
+                self._begin(task)
+            del task  # or what it holds is ours until the next one comes
+        return False
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stop.requested or self._failure is not None
+
+    @property
+    def _halted(self) -> bool:
+        return self._is_over or self._pause.requested
+
+    def _begin(self, task: Task[Any]) -> None:
+        if self._halted:
+            self._context.lease.give_back(task)
+            return
+        run = Run(task, lambda: self._started(task), self._ended)
+        self._runs[run] = None
+        timeout = self._timeout_of(task)
+        if timeout is not None:
+            run.end_in(timeout, lambda: _overrun(timeout))
+
+    def _started(self, task: Task[Any]) -> Any:
+        _ = task.args  # what cannot be decoded is not run; the acknowledgement says so itself
+        return self._call(task, self._context)
+
+    def _ended(self, run: Run) -> None:
+        """Store how it ended: with no step of the loop between the end of a run and this."""
+        del self._runs[run]
+        try:
+            self._acknowledge(run.task, self._context, run.outcome)
+            self._on_end()
+        except BaseException as error:  # the queue is gone
+            self._fail(error)
+        self._tell()
+        if not run.coroutine.done():
+            log.warning("task %s was cancelled, and its coroutine goes on all the same", run.task.id)
+
+    def _fail(self, error: BaseException) -> None:
+        """Nothing can be taken or stored any more."""
+        if self._failure is None:
+            self._failure = error
+            if self._stream is not None:
+                self._stream.wake()
+            self._break_off()
+        self._tell()
+
+    def _look(self) -> None:
+        if self._stop.forced:
+            self._break_off()
+        self._tell()
+
+    def _break_off(self) -> None:
+        late, reason = self._late
+        for run in list(self._runs):
+            run.end(reason if run.task.id == late else ForcedStop())
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+
+    async def _something(self) -> None:
+        """Wait until something happens."""
+        assert self._news is not None
+        await self._news.wait()
+        self._news.clear()
+
+    async def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what handlers left in the loop; what does not obey is left behind."""
+        left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+        for each in left:
+            each.cancel()
+        if left:
+            _, deaf = await asyncio.wait(left, timeout=GRACE)
+            for each in deaf:
+                log.warning("%r was cancelled at its worker's end, and goes on all the same", each.get_name())
+        await loop.shutdown_asyncgens()
+        if not self._stop.forced and self._failure is None:
+            await loop.shutdown_default_executor()
+
+
+_END: Any = object()
+
+
+def _chain(layers: Iterable[Layer], call: CallNext) -> CallNext:
+    """One callable out of all, whose every step is to be awaited."""
+    chain = awaitable_of(call)
+    for layer in reversed(list(layers)):
+        chain = awaitable_of(_around(getattr(layer, "awaiting", layer), chain))
+    return chain
+
+
+def _around(layer: Layer, call_next: CallNext) -> CallNext:
+    return lambda task, context: layer(task, context, call_next)
+
+
+def _overrun(timeout: float) -> Overrun:
+    return Overrun(
+        TaskTimeout(
+            f"the task ran for longer than its {timeout:g} s, and its coroutine was cancelled;"
+            " raise run_timeout= or Limits(timeout=...)"
+        )
+    )
