@@ -75,10 +75,15 @@ class Coroutines:
         return f"<Coroutines: {len(self._runs)} of {self._concurrency} run, {self._stop!r}>"
 
     def wake(self) -> None:
-        """Have it look whether it is to stop; from any thread, from a signal handler too."""
-        stream, loop = self._stream, self._loop
+        """Have it look whether it is to halt; from any thread, from a signal handler too."""
+        stream = self._stream
         if stream is not None:
             stream.wake()
+        self.poke()
+
+    def poke(self) -> None:
+        """The same, but a look for tasks goes on."""
+        loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # closed in this moment
                 loop.call_soon_threadsafe(self._look)

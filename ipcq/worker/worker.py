@@ -154,7 +154,9 @@ class Worker:
     def resume(self) -> None:
         """Take tasks again."""
         self._pause.over()
-        self._rouse()
+        loop = self._loop
+        if loop is not None:
+            loop.poke()
 
     def _obey(self, request: WorkerRequest) -> None:
         if request is WorkerRequest.STOP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
@@ -10,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-__all__ = ["CASES", "run"]
+__all__ = ["CASES", "run", "wait_in_loop"]
 
 _HOUR = 3600.0
 _CHILDREN = "sleep 3600 & setsid sleep 3600 & (setsid sh -c 'sleep 3600 & sleep 3600' &) ; sleep 3600"
@@ -69,4 +70,17 @@ def run(task: str) -> str:
     elif task:
         while not Path(task).exists():
             time.sleep(0.001)
+    return str(os.getpid())
+
+
+async def wait_in_loop(how: str) -> str:
+    """Wait until a file is there; or block the loop; or do not let oneself be cancelled; or just never end."""
+    if how == "block":
+        time.sleep(_HOUR)
+    while how in ("never", "swallow") or not Path(how).exists():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            if how != "swallow":
+                raise
     return str(os.getpid())

@@ -100,6 +100,46 @@ def test_however_workers_are_started(queue: MemoryStorage, undisturbed: Any, met
     _check_all(queue, undisturbed, start_method=method)
 
 
+def test_a_coroutine_that_takes_too_long_is_cancelled(queue: MemoryStorage, undisturbed: Any) -> None:
+    """By its loop, at no cost to the others, whose process stays."""
+    with Monitor(queue, stuck.wait_in_loop, workers=1, concurrency=4) as monitor:
+        other, end = undisturbed(queue)
+        began = time.monotonic()
+        result = queue.wait(queue.push("never", run_timeout=TIMEOUT), TIMEOUT + 10)
+        assert time.monotonic() - began >= TIMEOUT
+        assert result.error is not None
+        assert "TaskTimeout" in result.error.type
+        assert "stuck.py" in result.error.traceback
+        assert end() == str(monitor.workers[0])
+        assert queue.fetch_by_id(other).deaths == 0
+
+
+def test_a_coroutine_that_cannot_be_cancelled_ends_its_process(
+    queue: MemoryStorage, undisturbed: Any
+) -> None:
+    """What it swallows, the Monitor does not; what runs beside it is run again, and charged nothing."""
+    with Monitor(queue, stuck.wait_in_loop, workers=1, concurrency=4) as monitor:
+        other, end = undisturbed(queue)
+        before = monitor.workers
+        result = queue.wait(queue.push("swallow", run_timeout=TIMEOUT), 20)
+        assert result.error is not None
+        assert "TaskTimeout" in result.error.type
+        until = time.monotonic() + 20
+        while set(before) & set(monitor.workers) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert end() not in map(str, before)
+        assert queue.fetch_by_id(other).deaths == 0
+
+
+def test_a_coroutine_that_blocks_its_loop_ends_its_process(queue: MemoryStorage) -> None:
+    """Its loop cannot cancel it; within a second more its process is ended."""
+    with Monitor(queue, stuck.wait_in_loop, workers=1, concurrency=4):
+        result = queue.wait(queue.push("block", run_timeout=TIMEOUT), 20)
+        assert result.error is not None
+        assert "TaskTimeout" in result.error.type
+        assert "stuck.py" in result.error.traceback
+
+
 @pytest.mark.slow
 def test_in_a_file(tmp_path: Path, undisturbed: Any) -> None:
     """Runs of tasks in a `JsonStorage` are ended, too."""

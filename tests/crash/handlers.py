@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -44,6 +45,16 @@ def hold(task: list[Any]) -> int:
     with noted(path, number):
         if not first:
             threading.Event().wait()
+        return os.getpid()
+
+
+async def hold_in_loop(task: list[Any]) -> int:
+    """The same as a coroutine function."""
+    path, number = task
+    first = next((run.pid for run in Diary(path).runs() if run.number == number), 0)
+    with noted(path, number):
+        if not first:
+            await asyncio.Event().wait()
         return os.getpid()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,8 @@ from ipcq import Monitor, Status, TaskFailed, TaskResult, WorkerDied
 from tests.unit.memory.acting import error_of, status, until
 
 from .aftermath import check_empty
-from .handlers import end_badly
+from .diary import Diary
+from .handlers import end_badly, hold_in_loop
 
 if TYPE_CHECKING:
     from tests.conftest import MakeQueue
@@ -65,6 +68,22 @@ def test_a_cancelled_task_ends_with_its_worker(make_queue: MakeQueue) -> None:
         tasks = [storage.fetch_by_id(task_id) for task_id in (stuck, *others)]
         assert [(task.deaths, task.attempts) for task in tasks if task] == [(0, 0), *[(0, 1)] * 20]
         assert error_of(storage.wait(stuck, 0)).type == "Cancelled"
+    check_empty(storage)
+
+
+def test_all_coroutines_of_a_killed_worker_run_again(make_queue: MakeQueue, tmp_path: Path) -> None:
+    """20 of them at once, each charged with one death, in the process that takes its place."""
+    storage = make_queue()
+    diary = tmp_path / "diary"
+    with Monitor(storage, hold_in_loop, workers=1, concurrency=20) as monitor:
+        ids = storage.push_bulk([[str(diary), number] for number in range(20)])
+        until(lambda: len(Diary(diary).runs()) == 20)
+        (before,) = monitor.workers
+        os.kill(before, signal.SIGKILL)
+        pids = {storage.wait(task_id, PATIENCE).unwrap() for task_id in ids}
+        assert pids == set(monitor.workers) != {before}
+        tasks = [storage.fetch_by_id(task_id) for task_id in ids]
+        assert [(task.deaths, task.attempts) for task in tasks if task] == [(1, 1)] * 20
     check_empty(storage)
 
 

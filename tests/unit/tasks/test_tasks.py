@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -143,17 +144,31 @@ def test_names_are_unique(queue: MemoryStorage) -> None:
 
 
 def test_what_cannot_be_a_task_is_refused(queue: MemoryStorage) -> None:
-    """No function, a coroutine function, a backend without several types: an error where it is written."""
-
-    async def later() -> None: ...
-
+    """No function, a backend without several types: an error where it is written."""
     tasks = TaskQueue(queue)
     with pytest.raises(TypeError, match=r"'make' is no function; write @queue\.task"):
         tasks.task("make")  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="coroutine function"):
-        tasks.task(later)
     with pytest.raises(NotSupported, match="TaskQueue"):
         TaskQueue(object())  # type: ignore[arg-type]
+
+
+def test_coroutine_functions_run_together(queue: MemoryStorage) -> None:
+    """All functions of a queue may be such; one that takes no such arguments is told so."""
+    tasks, there = TaskQueue(queue), asyncio.Event()
+
+    @tasks.task
+    async def give(number: int) -> int:
+        await there.wait()
+        return number
+
+    @tasks.task
+    async def allow() -> None:
+        there.set()
+
+    first, second = give.push(1), allow.push()
+    Worker("w", queue, tasks, concurrency=2).run(until_empty=True)
+    values: list[Any] = [first.wait(0), second.wait(0)]
+    assert values == [1, None]
 
 
 def test_a_backend_stays_whose_it_is(queue: MemoryStorage) -> None:

@@ -17,10 +17,10 @@ import pytest
 
 from ipcq import Abort, Attempt, Router, Task, TaskId
 from ipcq.errors import QueueClosed
-from ipcq.layer import CallNext
-from ipcq.layers import Retry
+from ipcq.layer import CallNext, Overrun
+from ipcq.layers import CircuitBreaker, RateLimit, Retry
 from ipcq.sink import TAG
-from ipcq.worker import Worker, WorkerContext
+from ipcq.worker import Worker, WorkerContext, WorkerState
 from ipcq.worker.run import GRACE
 
 from .fakes import FakeBackend, FakeLease, FakeStream
@@ -442,6 +442,42 @@ def test_a_stop_from_another_thread_ends_a_waiting_worker_at_once() -> None:
         assert backend.log[-1] == "leave"
 
 
+def test_a_pause_takes_none_and_lets_all_finish() -> None:
+    """What is held ahead goes back at once; afterwards there is more."""
+    backend = FakeBackend([1], patience=60)
+
+    async def handler(number: int) -> int:
+        if number == 1:
+            worker.pause()
+            while "close" not in backend.log:
+                await asyncio.sleep(0.001)
+            backend.tasks.put(Task.of(2))
+            assert worker.state is WorkerState.PAUSED
+            worker.resume()
+        else:
+            worker.stop()
+        return number
+
+    worker = Worker("w", backend, handler, concurrency=2)
+    worker.run()
+
+    assert _outcomes(backend) == [("finish", 1, 1), ("finish", 2, 2)]
+    assert backend.log.count("close") == 2
+
+
+def test_a_signal_ends_a_pause() -> None:
+    """A paused worker that is told to end does so at once."""
+    backend = FakeBackend([1])
+
+    async def handler(_: int) -> None:
+        worker.pause()
+        asyncio.get_running_loop().call_later(0.02, _send)
+
+    worker = Worker("w", backend, handler)
+    worker.run()
+    assert worker.state is WorkerState.STOPPED
+
+
 # --- time -----------------------------------------------------------------------------------------
 
 
@@ -461,6 +497,49 @@ def test_a_run_that_takes_too_long_is_cancelled() -> None:
     assert failed[:2] == ("fail", "ipcq.errors.TaskTimeout")
     assert "longer than its 0.02 s" in failed[2]
     assert finished == ("finish", 1, 1)
+
+
+def test_an_overrun_ends_one_and_gives_the_others_back() -> None:
+    """Where a limit ends the process: the run that is to blame has failed, the others are not charged."""
+    backend = FakeBackend(patience=60)
+    guilty, other = Task.of(1), Task.of(2)
+    backend.tasks.put(guilty)
+    backend.tasks.put(other)
+    arrive: Any = None
+
+    async def handler(number: int) -> None:
+        nonlocal arrive
+        arrive = arrive or _all_there(2)
+        await arrive()
+        if number == 1:
+            worker.stop()
+            worker._overrun(guilty.id, Overrun(MemoryError("too much")))
+        await asyncio.Event().wait()
+
+    worker = Worker("w", backend, handler, concurrency=2)
+    worker.run()
+
+    assert sorted(_outcomes(backend)) == [("fail", "MemoryError", "too much"), ("give back", 2)]
+
+
+@pytest.mark.parametrize("layer", [RateLimit(1000), CircuitBreaker()])
+def test_layers_of_ours_await(layer: Any) -> None:
+    """A rate, a breaker: they see the end of a coroutine, and others go on meanwhile."""
+    backend = FakeBackend([1, 2, 3])
+    Worker("w", backend, double, layers=[layer], concurrency=3).run(until_empty=True)
+    assert sorted(_outcomes(backend)) == [("finish", n, 2 * n) for n in (1, 2, 3)]
+
+
+def test_a_breaker_sees_what_coroutines_raise() -> None:
+    """It opens after so many."""
+
+    async def handler(number: int) -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError(str(number))
+
+    backend, breaker = FakeBackend([1, 2]), CircuitBreaker(2)
+    Worker("w", backend, handler, layers=[breaker]).run(until_empty=True)
+    assert "open" in repr(breaker)
 
 
 # --- trouble --------------------------------------------------------------------------------------
