@@ -150,3 +150,8 @@ def test_two_sides() -> None:
     shown = _run("two_sides").splitlines()
     assert shown[0].startswith("the workers are in ")
     assert shown[1:] == ["[1, 2, 6, 24, 120]"]
+
+
+def test_coroutines() -> None:
+    """One process waits for as many answers at a time as it was told."""
+    assert _run("coroutines") == "100 answers by 1 process, up to 20 at a time\n"

@@ -74,7 +74,7 @@ def run(task: str) -> str:
 
 
 async def wait_in_loop(how: str) -> str:
-    """Wait until a file is there; or block the loop; or do not let oneself be cancelled; or just never end."""
+    """Wait until a file is there; or block the loop; or be deaf to a cancellation; or just never end."""
     if how == "block":
         time.sleep(_HOUR)
     while how in ("never", "swallow") or not Path(how).exists():

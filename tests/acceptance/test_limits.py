@@ -67,6 +67,11 @@ def _check_all(backend: Any, undisturbed: Any, **options: Any) -> dict[str, Task
     return results
 
 
+def _deaths(backend: Any, task_id: Any) -> int:
+    deaths: int = backend.fetch_by_id(task_id).deaths
+    return deaths
+
+
 def _expect_nothing_left(monitor: Monitor) -> None:
     """No worker has children; the orphans of dead ones are looked for by the fixture of every test."""
     until = time.monotonic() + 5
@@ -111,7 +116,7 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(queue: MemoryStorage, undi
         assert "TaskTimeout" in result.error.type
         assert "stuck.py" in result.error.traceback
         assert end() == str(monitor.workers[0])
-        assert queue.fetch_by_id(other).deaths == 0
+        assert _deaths(queue, other) == 0
 
 
 def test_a_coroutine_that_cannot_be_cancelled_ends_its_process(
@@ -128,7 +133,7 @@ def test_a_coroutine_that_cannot_be_cancelled_ends_its_process(
         while set(before) & set(monitor.workers) and time.monotonic() < until:
             time.sleep(0.01)
         assert end() not in map(str, before)
-        assert queue.fetch_by_id(other).deaths == 0
+        assert _deaths(queue, other) == 0
 
 
 def test_a_coroutine_that_blocks_its_loop_ends_its_process(queue: MemoryStorage) -> None:
