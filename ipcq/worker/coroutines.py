@@ -102,9 +102,10 @@ class Coroutines:
             )
         loop = asyncio.new_event_loop()
         try:
-            loop.run_until_complete(self._main(loop, until_empty))
+            _complete(loop, loop.create_task(self._main(loop, until_empty)))
         finally:
             self._loop = None
+            self._break_off()  # there is something to do only if the loop was broken
             try:
                 loop.run_until_complete(self._leave(loop))
             finally:
@@ -234,6 +235,17 @@ class Coroutines:
 
 
 _END: Any = object()
+
+
+def _complete(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
+    """Run the loop until that is done, though what a handler started there may exit."""
+    while not main.done():
+        try:
+            loop.run_until_complete(main)
+        except (SystemExit, KeyboardInterrupt) as error:  # signals do not raise here
+            if main.done():
+                raise
+            log.warning("a coroutine that a handler started raised %r; the worker goes on", error)
 
 
 def _chain(layers: Iterable[Layer], call: CallNext) -> CallNext:

@@ -21,6 +21,13 @@ def shout(word: str) -> str:
     return word.upper()
 
 
+async def whisper(word: str) -> str:
+    """A coroutine function as a handler."""
+    if not word:
+        raise ValueError("nothing to whisper")
+    return word.lower()
+
+
 def note(path: str, attempt: Attempt) -> int:
     """A handler with an effect that others can see."""
     with open(path, "a", encoding="utf-8") as file:
@@ -59,6 +66,15 @@ def test_one_task_at_a_time(backend: Any) -> None:
         second.unwrap()
     assert worker.execute_next() is None
     assert "2 tasks" in repr(worker)
+
+
+def test_coroutine_functions_are_run_as_well(queue: MemoryStorage) -> None:
+    """One at a time, with what they gave or raised."""
+    queue.push_bulk(["A", ""])
+    given, raised = TestWorker(queue, whisper).execute_all()
+    assert (given.value, given.status) == ("a", Status.DONE)
+    with pytest.raises(ValueError, match="nothing to whisper"):
+        raised.unwrap()
 
 
 def test_time_passes_when_it_is_told_to(backend: Any) -> None:

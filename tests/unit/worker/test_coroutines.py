@@ -580,6 +580,24 @@ def test_a_queue_that_is_gone_ends_the_run() -> None:
     assert backend.log[-2:] == ["close", "leave"] or backend.log[-1] == "leave"
 
 
+def test_what_a_handler_started_cannot_end_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """A coroutine beside it that exits ends nothing; whoever awaits it sees that."""
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def handler(number: int) -> int:
+        if number == 1:
+            await asyncio.get_running_loop().create_task(leave())
+        return number
+
+    backend = FakeBackend([1, 2])
+    Worker("w", backend, handler, concurrency=2).run(until_empty=True)
+
+    assert sorted(_outcomes(backend)) == [("fail", "SystemExit", "3"), ("finish", 2, 2)]
+    assert "SystemExit(3); the worker goes on" in caplog.text
+
+
 def test_what_handlers_left_in_the_loop_is_ended() -> None:
     """A coroutine that was started and not awaited is cancelled with the worker."""
     ended: list[bool] = []
