@@ -25,7 +25,8 @@ class RunLimit:
 
     def __init__(self, board: Board, limits: Limits, hurry: Callable[[], object]) -> None:
         self._board, self._hurry = board, hurry
-        self._timeout, self._always = limits.timeout, limits.always
+        self._timeout = limits.timeout
+        self._never = limits.timeout is None and not limits.always  # but for tasks that have their own
         self._adopting = False
         self._several = Several(board)
 
@@ -34,9 +35,9 @@ class RunLimit:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside while the board says so."""
-        timeout = self.timeout_of(task)
-        if timeout is None and not self._always:
+        if task.timeout is None and self._never:
             return call_next(task, context)
+        timeout = self.timeout_of(task)
         self._adopt()
         self._board.begin(task.id, timeout)
         if timeout is not None and timeout < TICK:
@@ -48,9 +49,9 @@ class RunLimit:
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine, which its loop cancels in time; the board is for one that is stuck."""
-        timeout = self.timeout_of(task)
-        if timeout is None and not self._always:
+        if task.timeout is None and self._never:
             return await call_next(task, context)
+        timeout = self.timeout_of(task)
         self._adopt()
         number = self._several.begin(task.id, timeout)
         try:

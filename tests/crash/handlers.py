@@ -58,6 +58,18 @@ async def hold_in_loop(task: list[Any]) -> int:
         return os.getpid()
 
 
+async def never_in_loop(task: list[Any]) -> None:
+    """Never end; be deaf to a cancellation if ``task[2]``."""
+    path, number, deaf = task
+    with noted(path, number):
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if not deaf:
+                    raise
+
+
 def end_badly(how: str) -> str:
     """End the process in some way, or never; or do as told and answer."""
     if how == "SIGKILL":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tests.unit.memory.acting import error_of, status, until
 
 from .aftermath import check_empty
 from .diary import Diary
-from .handlers import end_badly, hold_in_loop
+from .handlers import end_badly, hold_in_loop, never_in_loop
 
 if TYPE_CHECKING:
     from tests.conftest import MakeQueue
@@ -84,6 +85,24 @@ def test_all_coroutines_of_a_killed_worker_run_again(make_queue: MakeQueue, tmp_
         assert pids == set(monitor.workers) != {before}
         tasks = [storage.fetch_by_id(task_id) for task_id in ids]
         assert [(task.deaths, task.attempts) for task in tasks if task] == [(1, 1)] * 20
+    check_empty(storage)
+
+
+def test_coroutines_of_a_worker_that_is_forced_go_back(make_queue: MakeQueue, tmp_path: Path) -> None:
+    """Those that can be cancelled and those that cannot, and what was held ahead; nothing is charged."""
+    storage = make_queue()
+    diary = Diary(tmp_path / "diary")
+    tasks = [[diary.path, number, number % 2] for number in range(30)]
+    with Monitor(storage, never_in_loop, workers=1, concurrency=20, prefetch=25) as monitor:
+        ids = storage.push_bulk(tasks)
+        until(lambda: len(diary.runs()) == 20)
+        began = time.monotonic()
+        monitor.stop(timeout=0.1)
+        assert time.monotonic() - began < PATIENCE / 2
+    after = [storage.fetch_by_id(task_id) for task_id in ids]
+    told = [(task.status, task.deaths, task.attempts) for task in after if task]
+    assert told == [(Status.PENDING, 0, 0)] * 30
+    assert all(storage.cancel(task_id) for task_id in ids)
     check_empty(storage)
 
 
