@@ -170,7 +170,8 @@ class Worker:
         """Called when it is about to take its first task, and after each one; for subclasses."""
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
-        queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
+        queue = str(getattr(self._backend, "queue", ""))
+        postpone = Postponing(self._backend, lease, self._stop)
         context = WorkerContext(self.name, queue, lease, postpone, self._stop)
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
