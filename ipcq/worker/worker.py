@@ -196,10 +196,11 @@ class Worker:
         """Called when it is about to take its first task, and after each one; for subclasses."""
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
-        queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
+        queue = str(getattr(self._backend, "queue", ""))
+        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
         context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
-        begin = [self._tell.begin] if self._tell.listeners else []
+        begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         guards = [*begin, *self.guards, self._stop]
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
