@@ -60,8 +60,10 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         for parameter in parameters
         if parameter.kind in _BY_NAME and parameter.default is not Parameter.empty
     ]
-    first = Parameter("packed", Parameter.POSITIONAL_ONLY)
+    first = Parameter("_".join(["packed", *order]), Parameter.POSITIONAL_ONLY)  # a name that none of them has
     call.__signature__ = Signature([first, *fillable])  # type: ignore[attr-defined]
+    # What the others name may be there for type checkers only; a worker need not look for it.
+    call.__annotations__ = {p.name: p.annotation for p in fillable if p.annotation is not p.empty}
     return call
 
 
