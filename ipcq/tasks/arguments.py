@@ -61,9 +61,10 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if parameter.kind in _BY_NAME and parameter.default is not Parameter.empty
     ]
     first = Parameter("_".join(["packed", *order]), Parameter.POSITIONAL_ONLY)  # a name that none of them has
-    call.__signature__ = Signature([first, *fillable])  # type: ignore[attr-defined]
+    handler: Any = call
+    handler.__signature__ = Signature([first, *fillable])
     # What the others name may be there for type checkers only; a worker need not look for it.
-    call.__annotations__ = {p.name: p.annotation for p in fillable if p.annotation is not p.empty}
+    handler.__annotations__ = {p.name: p.annotation for p in fillable if p.annotation is not p.empty}
     return call
 
 
