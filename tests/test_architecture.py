@@ -18,7 +18,7 @@ SOURCES = {
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
     **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
-    **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
+    **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
     **dict.fromkeys(["backends", "layers", "limits"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
@@ -56,7 +56,10 @@ CALCULATING = {
     "zlib",
 }
 READING = {"binascii", "json", "re"}  # bytes to values
-OF_EXTRAS = {"ipcq.joblib": {"joblib"}}  # what a module is for, and nobody else imports
+OF_EXTRAS = {
+    "ipcq.joblib": {"joblib"},
+    "ipcq.tracing.otel": {"opentelemetry"},
+}  # what a module is for, and nobody else imports
 POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 
 
