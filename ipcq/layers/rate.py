@@ -83,7 +83,8 @@ class RateLimit:
         taken = False
         while not taken:
             taken, wait, _ = self._ask()
-            self._wait(wait / 1e9, context)
+            if wait:
+                self._wait(wait / 1e9, context)
         return call_next(task, context)
 
     def _ask(self) -> Turn:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +34,15 @@ def test_nobody_waits_for_who_is_changing_it(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         change_number(str(tmp_path), "a", lambda before: before // 0)
     assert change_number(str(tmp_path), "a", lambda before: {3: 8}[before])
+
+
+def test_who_dies_in_the_middle_changes_nothing(tmp_path: Path) -> None:
+    """And keeps nobody from it: the kernel frees the lock."""
+    change_number(str(tmp_path), "a", lambda _: 3)
+    code = "import os, sys; from ipcq.backends.memory.numbers import change_number\n"
+    code += "change_number(sys.argv[1], 'a', lambda _: os.kill(os.getpid(), 9))"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], timeout=60).returncode == -signal.SIGKILL
+    assert change_number(str(tmp_path), "a", {3: 8}.__getitem__)
 
 
 def test_a_place_that_cannot_be_used(tmp_path: Path) -> None:
