@@ -447,7 +447,9 @@ class MemoryStorage:
         Returns:
             False where another one is changing it, or there is no room for it yet: try again.
         """
-        return change_number(self._attached().segment.directory, name, change)
+        connection = self._attached()
+        connection.check_open()
+        return change_number(connection.segment.directory, name, change)
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ipcq import MemoryStorage, StorageError
+from ipcq import MemoryStorage, QueueClosed, StorageError
 from ipcq.backends.memory.numbers import change_number
 
 
@@ -56,5 +56,9 @@ def test_they_go_with_their_queue(queue: MemoryStorage, private_directory: Path)
     assert queue.change_number("a", lambda before: before + 1)
     with pytest.raises(ValueError, match="letters"):
         queue.change_number("../a", lambda before: before)
-    queue.destroy()
+    other = MemoryStorage(str(queue.queue))
+    queue.destroy(force=True)
     assert not (private_directory / str(queue.queue)).exists()
+    with pytest.raises(QueueClosed):
+        other.change_number("a", lambda before: before)
+    other.close()
