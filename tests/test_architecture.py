@@ -34,7 +34,7 @@ PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index
     "audit", "lockword",
 }  # fmt: skip
 SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
-    "settings", "segment", "opening",
+    "settings", "segment", "opening", "numbers",
 }  # fmt: skip
 
 # The same inside the backend of stores: what follows from records alone.

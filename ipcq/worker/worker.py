@@ -200,7 +200,7 @@ class Worker:
         postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
         context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
-        begin = [self._tell.begin] if self._tell.listeners else []
+        begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         guards: list[Layer] = [*begin, *self.guards, self._stop]
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
