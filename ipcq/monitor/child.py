@@ -119,7 +119,15 @@ def _run(
     if initializer is not None:
         initializer(*initargs)  # before the handler is looked for: it may make that importable
     backend, handler, layers, provide = job.open()
-    worker = SupervisedWorker(name, backend, handler, layers=layers, prefetch=job.prefetch, provide=provide)
+    worker = SupervisedWorker(
+        name,
+        backend,
+        handler,
+        layers=layers,
+        prefetch=job.prefetch,
+        provide=provide,
+        on_event=job.listener(),
+    )
     worker.link, worker.most, worker.limit = (
         link,
         job.max_tasks,

@@ -11,6 +11,7 @@ from ..layer import Layer
 from ..limits import Limits
 from ..worker.handler import Handler, check_handler
 from ..worker.injection import Provide
+from ..worker.telling import Listener
 from ..worker.worker import WorkerBackend
 
 __all__ = ["Job"]
@@ -30,6 +31,7 @@ class Job(NamedTuple):
     prefetch: int
     max_tasks: int | None = None
     limits: Limits = Limits()
+    on_event: bytes = pickle.dumps(None)
 
     @classmethod
     def pack(
@@ -41,6 +43,7 @@ class Job(NamedTuple):
         max_tasks: int | None = None,
         provide: Provide | None = None,
         limits: Limits | None = None,
+        on_event: Listener | None = None,
     ) -> Job:
         """Make the bytes.
 
@@ -55,7 +58,8 @@ class Job(NamedTuple):
             raise NotSupported("use from another process (pickle)", backend) from error
         functions = _findable("handler", handler), _findable("layers", tuple(layers))
         made = _findable("provide", dict(provide or {}))
-        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits())
+        listener = _findable("on_event", on_event)
+        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits(), listener)
 
     def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...], Provide]:
         """Open the backend and find the functions, in the worker process.
@@ -65,6 +69,11 @@ class Job(NamedTuple):
         """
         handler, layers = _found("handler", self.handler), _found("layers", self.layers)
         return pickle.loads(self.backend), handler, layers, _found("provide", self.provide)
+
+    def listener(self) -> Listener | None:
+        """What is called with a worker's events; `HandlerNotFound` as in `open`."""
+        found: Listener | None = _found("on_event", self.on_event)
+        return found
 
 
 def _findable(what: str, value: object) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
+from functools import partial
 from secrets import token_hex
 from typing import Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, compose
+from . import events
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
@@ -19,6 +21,7 @@ from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
+from .telling import Listener, Teller
 
 __all__ = ["Worker", "WorkerBackend"]
 
@@ -44,6 +47,7 @@ class Worker:
         prefetch: how many tasks to hold at once, the running one included.
         provide: from a class to what makes its object, without arguments, when the worker begins to run: a
             context manager is entered, and left in the end; anything else is closed, if it can be.
+        on_event: called with what happens to it; see `Worker.on_event`.
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
@@ -63,6 +67,7 @@ class Worker:
         concurrency: int = 1,
         prefetch: int = 1,
         provide: Provide | None = None,
+        on_event: Listener | None = None,
     ) -> None:
         check_handler(handler)
         if concurrency != 1:
@@ -83,6 +88,10 @@ class Worker:
         self._tasks = 0
         self._stream: TaskStream | None = None
         self._pause = Pause()
+        self._idle = False
+        self._tell = Teller(self.name, str(getattr(backend, "queue", "")))
+        if on_event is not None:
+            self.on_event(on_event)
 
     def __repr__(self) -> str:
         return f"<Worker {self.name!r} {self._state.name}: {self._tasks} tasks, {self._stop!r}>"
@@ -113,18 +122,35 @@ class Worker:
         if self._state is WorkerState.RUNNING:
             raise RuntimeError(f"{self!r} is running already; make another worker for another thread")
         self._state = WorkerState.RUNNING
+        started = False
         names = [getattr(layer, "__name__", type(layer).__name__) for layer in self._layers]
         try:
             with (
                 stop_signals(self.signalled),
                 self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey),
+                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
             ):
+                started = True
+                self._tell(events.Start)
                 self._work(lease, until_empty)
         finally:
             self._state = WorkerState.STOPPED
+            if started:
+                self._tell(events.Stop)
             self._stop, self._pause, self._signals = Stop(), Pause(), 0
+
+    def on_event(self, listener: Listener) -> Listener:
+        """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
+
+        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
+        What it raises is logged. To be said before `run`.
+
+        Returns:
+            The listener.
+        """
+        self._tell.listeners.append(listener)
+        return listener
 
     def stop(self) -> None:
         """Have `run` return after the present task; from any thread, from a signal handler too.
@@ -170,13 +196,23 @@ class Worker:
         """Called when it is about to take its first task, and after each one; for subclasses."""
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
-        queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
-        context = WorkerContext(self.name, queue, lease, postpone, self._stop)
+        queue = str(getattr(self._backend, "queue", ""))
+        postpone = Postponing(self._backend, lease, self._stop)
+        told = self._tell.around(lease)
+        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
+        guards = [*begin, *self.guards, self._stop]
         # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
+        chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
         while self._serve(lease, chain, context, until_empty):
-            while self._pause.requested and not self._stop.requested:
-                self._pause.wait()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._tell(events.Pause)
+        while self._pause.requested and not self._stop.requested:
+            self._pause.wait()
+        if not self._stop.requested:
+            self._tell(events.Resume)
 
     def _serve(self, lease: WorkerLease, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
         """Run tasks; whether there is more to do when it returns, after a pause."""
@@ -200,11 +236,14 @@ class Worker:
         for task in stream:
             if task is None:
                 if until_empty and not self._halted and changes == self._pause.changes:
+                    self._tell_idle()
                     return True  # else it was only woken
                 changes = self._pause.changes
+                self._tell_idle()
             elif self._halted:
                 context.lease.give_back(task)
             else:
+                self._idle = False
                 chain(task, context)
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
@@ -213,6 +252,11 @@ class Worker:
             if self._halted:
                 break
         return False
+
+    def _tell_idle(self) -> None:
+        if not self._idle and not self._halted:
+            self._idle = True
+            self._tell(events.Idle)
 
 
 def _innermost(handler: Handler | str, injector: Injector) -> CallNext:
