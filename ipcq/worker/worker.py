@@ -201,7 +201,7 @@ class Worker:
         told = self._tell.around(lease)
         context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
-        guards = [*begin, *self.guards, self._stop]
+        guards: list[Layer] = [*begin, *self.guards, self._stop]
         # The acknowledgement stands outside all that users write, the door to it just inside.
         chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
         while self._serve(lease, chain, context, until_empty):
