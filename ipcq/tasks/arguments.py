@@ -44,7 +44,7 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(packed: Any, /, **known: Any) -> Any:
         args, named = _unpack(name, packed)
-        if known:
+        if known and args:
             taken = order[: len(args)]
             known = {key: value for key, value in known.items() if key not in taken}
         try:

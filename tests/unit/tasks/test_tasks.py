@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +204,26 @@ def test_annotations_for_type_checkers_only_do_no_harm(queue: MemoryStorage) -> 
     handle = draw.push("a")
     work(queue, tasks)
     assert handle.wait(10) == 3
+
+
+def test_a_function_is_a_plain_handler_too(queue: MemoryStorage) -> None:
+    """As the only handler of another queue a registered function is what it was."""
+    task = queue.push("a", max_attempts=2)
+    work(queue, save, 2)
+    assert queue.wait(task, 10).value == "a in nothing, run 2"
+
+
+def test_a_queue_in_a_file(tmp_path: Path) -> None:
+    """Any backend with tasks of several types will do; its codec is the queue's."""
+    with TaskQueue(f"json://{tmp_path}/q.jsonl") as tasks:
+        double = tasks.task(name="double")(_double)
+        handles = [double.push(4), double.push(number=5)]
+        work(tasks.backend, tasks, 2)
+        assert [handle.wait(10) for handle in handles] == [8, 10]
+
+
+def _double(number: int) -> int:
+    return 2 * number
 
 
 def test_a_url_is_connected_once_and_again_after_close(opened: TaskQueue) -> None:
