@@ -7,12 +7,13 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from ..errors import IpcqError
 from .exits import OK, UsageError, one_line
 from .serve import told_to_end
 
-__all__ = ["run"]
+__all__ = ["Figures", "run"]
 
 _PATIENCE = 10.0  # seconds for a client to say what it wants: as long as Prometheus waits for an answer
 
@@ -27,12 +28,18 @@ def run(url: str, address: str | None = None) -> int:
         UsageError: one of them is none.
         IpcqError: as `connect`.
     """
-    text = read(url)  # a name that is none is told at once
-    if address is None:
-        print(text, end="")
-        return OK
+    with Figures(url) as figures:
+        text = figures.read()  # a name that is none is told at once
+        if address is None:
+            print(text, end="")
+        else:
+            _serve(figures, address)
+    return OK
+
+
+def _serve(figures: Figures, address: str) -> None:
     host, port = _parts(address)
-    with told_to_end() as told, _Server(host, port, lambda: read(url)) as server:
+    with told_to_end() as told, _Server(host, port, figures.read) as server:
         serving = threading.Thread(target=server.serve_forever, name="ipcq-metrics")
         serving.start()
         try:
@@ -42,20 +49,63 @@ def run(url: str, address: str | None = None) -> int:
         finally:
             server.shutdown()
             serving.join()
-    return OK
 
 
-def read(url: str) -> str:
-    """The figures now. The queue is opened anew each time: in between, it may be removed and made again."""
-    from ..metrics import exposition
-    from ..urls import connect
+class Figures:
+    """Reads the figures of a queue, for one thread at a time; close it, or use ``with``.
 
-    options = {} if url.startswith("pipe+") else {"create": False}
-    try:
-        with connect(url, **options) as queue:
-            return exposition(queue)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    A file is kept open, for opening reads all of it. A queue in memory is opened anew each time, at a cost of
+    less than a millisecond: in between, it may be removed, and made again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._kept: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Figures of {self._url}, {'open' if self._kept else 'not open'}>"
+
+    def __enter__(self) -> Figures:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._close()
+
+    def read(self) -> str:
+        """The figures now, as text.
+
+        Raises:
+            UsageError: the URL is none.
+            IpcqError: as `connect`; the next call opens the queue again.
+        """
+        from ..metrics import exposition
+
+        with self._lock:
+            keep = False
+            try:
+                self._kept = self._kept or self._open()
+                text = exposition(self._kept)
+                keep = not self._url.startswith("memory:")
+                return text
+            finally:
+                if not keep:
+                    self._close()
+
+    def _open(self) -> Any:
+        from ..urls import connect
+
+        try:
+            # What is behind a pipe is there, or its server is not.
+            return connect(self._url, **({} if self._url.startswith("pipe+") else {"create": False}))
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def _close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
 
 def _parts(address: str) -> tuple[str, int]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from ipcq import MemoryStorage
+from ipcq import IpcqError, JsonStorage, MemoryStorage
 from ipcq.cli import main
+from ipcq.cli.metrics import Figures
 from ipcq.metrics import CONTENT_TYPE
 
 
@@ -73,3 +75,25 @@ def test_they_are_served_until_a_signal(queue: MemoryStorage) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+def test_a_file_stays_open_between_scrapes(tmp_path: Path) -> None:
+    """Opening reads all of it; what others push meanwhile is seen all the same."""
+    path = tmp_path / "queue.jsonl"
+    with JsonStorage(path) as queue, Figures(f"json://{path}") as figures:
+        assert repr(figures) == f"<Figures of json://{path}, not open>"
+        for pushed in range(2):
+            assert f'ipcq_backlog_tasks{{queue="{queue.queue}"}} {pushed}\n' in figures.read()
+            assert repr(figures) == f"<Figures of json://{path}, open>"
+            queue.push(pushed)
+
+
+def test_a_queue_that_comes_later_is_found(queue: MemoryStorage) -> None:
+    """A look that failed is not remembered, and a queue in memory is not held."""
+    name = f"{queue.queue}-later"
+    with Figures(f"memory://{name}") as figures:
+        with pytest.raises(IpcqError, match=name):
+            figures.read()
+        with MemoryStorage(name) as later:
+            assert "ipcq_tasks" in figures.read()
+            later.destroy()
