@@ -41,7 +41,8 @@ class Recorded:
 
     @property
     def ended(self) -> tuple[Any, ...]:
-        return self.exporter.get_finished_spans()
+        spans: tuple[Any, ...] = self.exporter.get_finished_spans()
+        return spans
 
 
 @pytest.fixture
