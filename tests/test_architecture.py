@@ -19,7 +19,7 @@ LEVELS = {
     **dict.fromkeys(["errors"], 0),
     **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
-    **dict.fromkeys(["backends", "layers", "limits"], 3),
+    **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),
@@ -58,6 +58,7 @@ CALCULATING = {
 READING = {"binascii", "json", "re"}  # bytes to values
 OF_EXTRAS = {
     "ipcq.joblib": {"joblib"},
+    "ipcq.metrics.collector": {"prometheus_client"},
     "ipcq.tracing.otel": {"opentelemetry"},
 }  # what a module is for, and nobody else imports
 POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 
-from ipcq import MemoryStorage, RetryAfter, Worker
+from ipcq import MemoryStorage, Monitor, RetryAfter, Worker
 from ipcq.layer import ForcedStop, Overrun
 from ipcq.layers import Retry, Tracing
 from ipcq.tracing import TraceContext, current, extract, inject, use
@@ -16,10 +19,13 @@ pytest.importorskip("opentelemetry.sdk", reason="pip install 'ipcq[otel]' opente
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ipcq.tracing.otel import Spans
+
+from .test_context import contexts
 
 PARENT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1, (("vendor", "1"),))
 
@@ -35,7 +41,8 @@ class Recorded:
 
     @property
     def ended(self) -> tuple[Any, ...]:
-        return self.exporter.get_finished_spans()
+        spans: tuple[Any, ...] = self.exporter.get_finished_spans()
+        return spans
 
 
 @pytest.fixture
@@ -167,3 +174,38 @@ def test_where_nothing_is_set_up_ids_go_on() -> None:
 def test_the_layer_can_be_sent_to_workers() -> None:
     """It finds there what OpenTelemetry was set up with there."""
     assert repr(pickle.loads(pickle.dumps(Tracing(Spans())))) == "<Tracing with <Spans of OpenTelemetry>>"
+
+
+def _line(span: Any) -> str:
+    return f"{span.name} {span.parent.span_id:016x}\n"
+
+
+def _set_up(path: str) -> None:
+    """What a program does in each of its worker processes; spans are lines of a file here."""
+    provider = TracerProvider()
+    out = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - open as long as its process
+    exporter = ConsoleSpanExporter(out=out, formatter=_line)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+
+
+def test_worker_processes_make_spans(queue: MemoryStorage, recorded: Recorded, tmp_path: Path) -> None:
+    """An initializer sets OpenTelemetry up in them, and the layer uses that."""
+    spans = tmp_path / "spans"
+    with recorded.spans.push(queue.queue) as metadata:
+        task_id = queue.push(-3, metadata=metadata)
+    set_up = partial(_set_up, str(spans))
+    with Monitor(queue, abs, workers=1, layers=[Tracing(Spans())], initializer=set_up):
+        assert queue.wait(task_id, 30).unwrap() == 3
+    (push,) = recorded.ended
+    assert spans.read_text() == f"run {queue.queue} {push.context.span_id:016x}\n"
+
+
+@given(contexts)
+def test_opentelemetry_reads_what_is_written(context: TraceContext) -> None:
+    """Its own reader of the texts finds the same place, and all of the state that has a text."""
+    found = trace.get_current_span(TraceContextTextMapPropagator().extract(inject(context=context)))
+    place = found.get_span_context()
+    assert (place.trace_id, place.span_id) == (int(context.trace_id, 16), int(context.span_id, 16))
+    assert int(place.trace_flags) == context.flags
+    assert tuple(place.trace_state.items()) == context.state
