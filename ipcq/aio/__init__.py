@@ -1,0 +1,8 @@
+"""Queues for asyncio: every call of a backend as a coroutine, and waits that cost no thread each."""
+
+from .connecting import connect
+from .queue import AsyncQueue
+from .results import AsyncResults
+from .weak import AsyncWeakSink
+
+__all__ = ["AsyncQueue", "AsyncResults", "AsyncWeakSink", "connect"]

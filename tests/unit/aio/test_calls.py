@@ -1,0 +1,224 @@
+"""The calls of a queue as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ipcq import (
+    CustomBackend,
+    Filter,
+    MemoryStorage,
+    NotSupported,
+    QueueClosed,
+    QueueFull,
+    Status,
+    Task,
+    TaskId,
+    aio,
+)
+from ipcq.aio import AsyncQueue
+from ipcq.backends.refusing import _CAPABILITY
+
+WORKERS_OWN = {"poll", "heartbeat", "middleware", "register_worker"}
+"""What a worker calls; `Worker` is for these."""
+
+
+def test_every_call_of_the_contracts_is_there() -> None:
+    """What a backend has for others than workers is in `AsyncQueue`, with the same arguments."""
+    calls = set(_CAPABILITY) - WORKERS_OWN - {"wake", "ready", "add", "discard"}
+    assert [name for name in sorted(calls) if not hasattr(AsyncQueue, name)] == []
+    for name in calls - {"queue", "config"}:
+        theirs = getattr(MemoryStorage, name)
+        own = inspect.signature(getattr(AsyncQueue, name))
+        expected = list(inspect.signature(theirs).parameters)
+        if "parts" in own.parameters and "ids" in expected:
+            expected.remove("ids")  # one of the parts
+        assert list(own.parameters) == expected, name
+
+
+def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
+    """Calls give what the backend's methods give."""
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks:
+            first = await tasks.push("a", priority=3)
+            task = await tasks.fetch_by_id(first)
+            assert task is not None
+            assert (task.args, task.priority) == ("a", 3)
+            task.args = "b"
+            assert (await tasks.update(task)).args == "b"
+            await tasks.reschedule(first, 60)
+            assert await tasks.resume_by_id(first)
+            assert await tasks.check_status([first]) == {first: Status.PENDING}
+            assert await tasks.push_task(Task.of("c")) != first
+            assert len(await tasks.push_all([Task.of("d"), Task.of("e")])) == 2
+            assert isinstance(await tasks.weak().push({"x": 1}, "point"), TaskId)
+            assert (await tasks.list_tasks(filter=Filter(page_size=2))).total == 5
+            assert (await tasks.list_all_tasks()).total == 5
+            assert [info.name for info in await tasks.list_queues()] == [tasks.queue]
+            assert await tasks.list_workers() == await tasks.list_all_workers() == []
+            assert await tasks.global_stats()
+            assert await tasks.queue_stats()
+            assert await tasks.resume_abandoned() == []
+            assert await tasks.cancel(first)
+            assert (await tasks.wait(first)).status is Status.KILLED
+            assert await tasks.vacuum() == 1
+            assert tasks.capabilities() == queue.capabilities()
+            assert tasks.config == queue.config
+
+    asyncio.run(main())
+
+
+def test_streams_of_both_kinds_are_pushed(queue: MemoryStorage) -> None:
+    """From an iterable and from an async one, some at a time."""
+
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(10):
+            yield number
+
+    async def main() -> list[Any]:
+        async with AsyncQueue(queue) as tasks:
+            assert await tasks.push_stream(numbers(), batch=4) == 10
+            assert await tasks.push_stream(iter(range(10, 15)), batch=2) == 5
+            assert len(await tasks.push_bulk(iter(range(15, 18)))) == 3
+            with pytest.raises(ValueError, match="batch must be 1 or more"):
+                await tasks.push_stream([1], batch=0)
+            page = await tasks.list_tasks(filter=Filter(page_size=100))
+            return sorted(task.args for task in page.items)
+
+    assert asyncio.run(main()) == list(range(18))
+
+
+def test_what_a_backend_lacks_is_said_when_it_is_called() -> None:
+    """`NotSupported` names the capability, also of a class that knows nothing of ipcq."""
+
+    class Stranger:
+        def push(self, args: Any, *, timeout: float | None, block: bool) -> TaskId:
+            return TaskId.new()
+
+    async def main(backend: object) -> None:
+        async with AsyncQueue(backend) as tasks:
+            assert isinstance(await tasks.push(1), TaskId)
+            with pytest.raises(NotSupported, match="does not support Vacuum"):
+                await tasks.vacuum()
+            with pytest.raises(NotSupported, match="does not support WaitForCompletion"):
+                await tasks.wait(TaskId.new())
+            with pytest.raises(NotSupported, match="does not support WaitForCompletion"):
+                tasks.wait_for([])
+
+    asyncio.run(main(CustomBackend(push=lambda task: None)))
+    asyncio.run(main(Stranger()))
+
+
+def test_a_push_into_a_full_queue_waits_and_can_be_cancelled(
+    make_queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`QueueFull` where it may not wait; else the loop goes on, and who is cancelled leaves."""
+    monkeypatch.setattr("ipcq.aio.pushing._STEP", 0.05)
+    queue = make_queue(capacity=64)
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks:
+            with pytest.raises(QueueFull) as full:
+                await tasks.push_bulk(range(100), block=False)
+            stored = full.value.accepted
+            assert 0 < len(stored) < 100
+            with pytest.raises(QueueFull):
+                await tasks.push(1, timeout=0.01)
+            pushing = asyncio.ensure_future(tasks.push(1))
+            await asyncio.sleep(0)
+            pushing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await pushing
+
+    asyncio.run(main())
+
+
+def test_a_bulk_goes_on_where_it_had_to_wait(make_queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each task is stored once, in its order, however often there was no room."""
+    monkeypatch.setattr("ipcq.aio.pushing._STEP", 0.01)
+    queue: MemoryStorage = make_queue(capacity=64)
+
+    async def main() -> tuple[list[TaskId], list[Any]]:
+        async with AsyncQueue(queue) as tasks:
+            pushing = asyncio.ensure_future(tasks.push_bulk(range(200), keep_result=False))
+            seen: list[Any] = []
+            await asyncio.get_running_loop().run_in_executor(None, take_all, queue, 200, seen)
+            return await pushing, seen
+
+    ids, seen = asyncio.run(main())
+
+    assert len(set(ids)) == 200
+    assert seen == list(range(200))
+
+
+def take_all(queue: MemoryStorage, count: int, seen: list[Any]) -> None:
+    """Run so many tasks."""
+    with queue.register_worker("w") as lease:
+        stream = queue.poll(lease)
+        while len(seen) < count:
+            task = next(stream)
+            if task is not None:
+                seen.append(task.args)
+                lease.finish(task, None)
+        stream.close()
+
+
+def test_a_queue_is_opened_by_its_url() -> None:
+    """With `async with`, which closes it, or with `await`."""
+
+    async def main() -> None:
+        async with aio.connect("memory://mine") as queue:
+            task_id = await queue.push(1)
+            other = await aio.connect("memory://mine")
+            assert await other.check_status([task_id]) == {task_id: Status.PENDING}
+            await other.close()
+        with pytest.raises(QueueClosed):
+            await queue.push(1)
+        with pytest.raises(ValueError, match="is no URL of a queue"):
+            await aio.connect("nothing://mine")
+
+    asyncio.run(main())
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_is_told_to_make_its_own(queue: MemoryStorage) -> None:
+    """The threads are its parent's: every call says so, and closing does nothing."""
+
+    async def parent() -> None:
+        async with AsyncQueue(queue) as tasks:
+            await tasks.push(1)
+            waiting = asyncio.ensure_future(tasks.wait(await tasks.push(2), 0))
+            await asyncio.wait([waiting])
+            child = await asyncio.get_running_loop().run_in_executor(None, fork, tasks)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert waiting.exception() is not None
+            await tasks.push(3)
+
+    asyncio.run(parent())
+
+
+def fork(tasks: AsyncQueue) -> int:
+    """A child that tries to use it; its status tells whether it was refused."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        asyncio.run(in_child(tasks))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+async def in_child(tasks: AsyncQueue) -> None:
+    """Every call is refused."""
+    for call in (tasks.push(1), tasks.wait(TaskId.new()), tasks.vacuum()):
+        with pytest.raises(QueueClosed, match="make another one here"):
+            await call
+    await tasks.close()
