@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
-from ..backend import WorkerExit
+from ..backend import WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
 from ..expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ..result import ErrorInfo, TaskResult
@@ -211,6 +211,10 @@ class AsyncQueue:
     async def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
         """Return the tasks of dead owners to the queue, and tell which."""
         return await self._calls.run(self._whole.resume_abandoned, exits=exits)
+
+    async def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop."""
+        return await self._calls.run(self._whole.ask_worker, worker_id, request)
 
     async def vacuum(self, *, older_than: float = 0, statuses: Iterable[Status] = tuple(TERMINAL)) -> int:
         """Remove finished tasks; how many."""

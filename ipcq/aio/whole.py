@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..backend import (
+    AskWorker,
     Cancel,
     ConfigExt,
     EndRun,
@@ -24,6 +25,7 @@ __all__ = ["Whole", "whole"]
 
 
 class Whole(
+    AskWorker,
     Cancel,
     ConfigExt,
     EndRun,

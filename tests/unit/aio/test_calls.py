@@ -20,6 +20,7 @@ from ipcq import (
     Status,
     Task,
     TaskId,
+    WorkerRequest,
     aio,
 )
 from ipcq.aio import AsyncQueue
@@ -66,6 +67,7 @@ def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
             assert await tasks.global_stats()
             assert await tasks.queue_stats()
             assert await tasks.resume_abandoned() == []
+            assert not await tasks.ask_worker("nobody", WorkerRequest.STOP)
             assert await tasks.cancel(first)
             assert (await tasks.wait(first)).status is Status.KILLED
             assert await tasks.vacuum() == 1
