@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+import ipcq
 from ipcq import (
     CustomBackend,
+    ErrorInfo,
     Filter,
     MemoryStorage,
     NotSupported,
@@ -26,21 +28,17 @@ from ipcq import (
 from ipcq.aio import AsyncQueue
 from ipcq.backends.refusing import _CAPABILITY
 
-WORKERS_OWN = {"poll", "heartbeat", "middleware", "register_worker"}
-"""What a worker calls; `Worker` is for these."""
+OF_LEASES = {"poll", "heartbeat", "middleware"}
+"""What is a method of leases here, or for `Worker` alone."""
 
 
 def test_every_call_of_the_contracts_is_there() -> None:
     """What a backend has for others than workers is in `AsyncQueue`, with the same arguments."""
-    calls = set(_CAPABILITY) - WORKERS_OWN - {"wake", "ready", "add", "discard"}
+    calls = set(_CAPABILITY) - OF_LEASES - {"wake", "ready", "add", "discard"}
     assert [name for name in sorted(calls) if not hasattr(AsyncQueue, name)] == []
     for name in calls - {"queue", "config"}:
-        theirs = getattr(MemoryStorage, name)
-        own = inspect.signature(getattr(AsyncQueue, name))
-        expected = list(inspect.signature(theirs).parameters)
-        if "parts" in own.parameters and "ids" in expected:
-            expected.remove("ids")  # one of the parts
-        assert list(own.parameters) == expected, name
+        theirs = inspect.signature(getattr(getattr(ipcq, _CAPABILITY[name]), name))
+        assert [*inspect.signature(getattr(AsyncQueue, name)).parameters] == [*theirs.parameters], name
 
 
 def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
@@ -170,6 +168,38 @@ def take_all(queue: MemoryStorage, count: int, seen: list[Any]) -> None:
                 seen.append(task.args)
                 lease.finish(task, None)
         stream.close()
+
+
+def test_a_coroutine_takes_tasks_by_a_lease(queue: MemoryStorage) -> None:
+    """It is a worker like others: what it ends has ended, what it leaves is given back."""
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks:
+            ids = await tasks.push_bulk(range(4))
+            async with await tasks.register_worker("coroutine", layers=["mine"]) as lease:
+                assert (lease.worker_id, lease.request) == ("coroutine", WorkerRequest.RUN)
+                assert [each.id for each in await tasks.list_workers()] == ["coroutine"]
+                stream = lease.poll(prefetch=2)
+                await lease.finish(expect(await stream.__anext__()), "done")
+                error = ErrorInfo("Boom", "no")
+                assert await lease.fail(expect(await stream.__anext__()), error) is Status.KILLED
+                assert await lease.give_back(expect(await stream.__anext__()))
+                async for task in stream:
+                    assert task is not None
+                    break
+                await lease.heartbeat()
+                stream.close()
+            statuses = await tasks.check_status(ids)
+            assert list(statuses.values()) == [Status.DONE, Status.KILLED, Status.PENDING, Status.PENDING]
+            assert (await tasks.wait(ids[0])).value == "done"
+
+    asyncio.run(main())
+
+
+def expect(task: Task[Any] | None) -> Task[Any]:
+    """The task that is there."""
+    assert task is not None
+    return task
 
 
 def test_a_queue_is_opened_by_its_url() -> None:

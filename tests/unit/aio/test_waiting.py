@@ -228,7 +228,7 @@ def test_a_loop_that_was_closed_first_is_no_error(
 
     async def begin() -> None:
         loop = asyncio.get_running_loop()
-        waiting._collector.ask(ids[0], loop.create_future())
+        waiting._collector.ask({ids[0]: loop.create_future()})
         await until(lambda: asked(waiting) == 1)
 
     async def end() -> Any:
