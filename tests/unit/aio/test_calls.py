@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from ipcq import (
     aio,
 )
 from ipcq.aio import AsyncQueue
+from ipcq.aio.calls import THREADS
 from ipcq.backends.refusing import _CAPABILITY
 
 OF_LEASES = {"poll", "heartbeat", "middleware"}
@@ -217,6 +219,53 @@ def test_a_queue_is_opened_by_its_url() -> None:
             await aio.connect("nothing://mine")
 
     asyncio.run(main())
+
+
+def test_closing_tells_calls_that_have_not_begun(queue: MemoryStorage) -> None:
+    """What runs is waited for; what waits for a thread is `QueueClosed`, not cancelled."""
+    go_on = threading.Event()
+
+    async def main() -> None:
+        tasks = AsyncQueue(queue)
+        running = [asyncio.ensure_future(tasks._calls.run(go_on.wait)) for _ in range(THREADS)]
+        waiting = asyncio.ensure_future(tasks.push(1))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(tasks.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await asyncio.gather(*running) == [True] * THREADS
+        with pytest.raises(QueueClosed, match="was closed"):
+            await waiting
+        await closing
+        assert queue.list_tasks().total == 0
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_cancelled_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread opens then, nobody has: it closes it."""
+    go_on, closed = threading.Event(), threading.Event()
+
+    class Opened:
+        def close(self) -> None:
+            closed.set()
+
+    def connect_slowly(url: str) -> Opened:
+        go_on.wait(30)
+        return Opened()
+
+    monkeypatch.setattr("ipcq.aio.connecting.connect_sync", connect_slowly)
+
+    async def main() -> None:
+        connecting = asyncio.ensure_future(aio.connect("memory://slow")._open())
+        await asyncio.sleep(0)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+
+    asyncio.run(main())
+    go_on.set()
+    assert closed.wait(30)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
