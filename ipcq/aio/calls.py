@@ -56,19 +56,24 @@ class Calls:
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The function's result. A call that has begun goes on where who made it is cancelled."""
         self.check()
-        call = partial(contextvars.copy_context().run, function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        context, call = contextvars.copy_context(), partial(function, *args, **kwargs)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, context.run, self._call, call)
+
+    def _call(self, call: Callable[[], R]) -> R:
+        self.check()  # it may have been closed while this waited for a thread
+        return call()
 
     def refuse(self) -> None:
         """From now on nothing can be called."""
         self._closed = True
 
     def close(self) -> None:
-        """Wait for what runs, and end the threads; what has not begun is cancelled."""
+        """Wait for what runs, and end the threads; what has not begun is `QueueClosed`."""
         self.refuse()
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
 
     def end_soon(self) -> None:
         """The same without waiting."""
         self.refuse()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class Collector:
         """
         self._backend = backend
         self._name = name
+        self._pid = os.getpid()
         self._changed = threading.Condition()
         self._waiting: dict[TaskId, set[Future]] = {}
         self._new: dict[TaskId, None] = {}  # in the order in which they were asked for
@@ -70,23 +72,30 @@ class Collector:
 
     # --- in event loops ---------------------------------------------------------------------------
 
-    def ask(self, task_id: TaskId, future: Future) -> None:
-        """Set ``future`` when the task ends."""
+    def ask(self, futures: Mapping[TaskId, Future]) -> None:
+        """Set each future when its task ends; in the order of their ends, if some ended before this."""
         with self._changed:
             if self._closed:
                 raise self._gone()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="ipcq-aio-collector", daemon=True)
-                self._thread.start()
-            if task_id in self._waiting:
-                self._waiting[task_id].add(future)
-                return
-            self._waiting[task_id] = {future}
-            self._new[task_id] = None
-            self._tell()
+            self._start()
+            for task_id, future in futures.items():
+                if task_id in self._waiting:
+                    self._waiting[task_id].add(future)
+                else:
+                    self._waiting[task_id] = {future}
+                    self._new[task_id] = None
+            if self._new:
+                self._tell()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ipcq-aio-collector", daemon=True)
+            self._thread.start()
 
     def drop(self, task_id: TaskId, future: Future) -> None:
-        """``future`` is not awaited any more; nothing to do where it was set."""
+        """``future`` is not awaited any more; nothing to do where it was set, or in a forked child."""
+        if os.getpid() != self._pid:
+            return  # the lock may be held by a thread that is not here
         with self._changed:
             waiters = self._waiting.get(task_id)
             if waiters is None or future not in waiters:
@@ -121,7 +130,9 @@ class Collector:
         return QueueClosed(f"{self._name}: this AsyncQueue was closed; make another one")
 
     def stop(self) -> None:
-        """End the thread soon; who still waits gets `QueueClosed`."""
+        """End the thread soon; who still waits gets `QueueClosed`. Nothing in a forked child."""
+        if os.getpid() != self._pid:
+            return
         with self._changed:
             self._closed = True
             self._tell()

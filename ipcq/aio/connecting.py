@@ -20,6 +20,8 @@ class Connecting:
         self._url = url
         self._options = options
         self._queue: AsyncQueue | None = None
+        self._opened: Any = None
+        self._given_up = False
 
     def __repr__(self) -> str:
         return f"<Connecting to {self._url or 'IPCQ_URL'}>"
@@ -30,10 +32,22 @@ class Connecting:
     async def _open(self) -> AsyncQueue:
         calls = Calls(f"connect({self._url!r})")
         try:
-            backend = await calls.run(connect_sync, self._url, **self._options)
+            await calls.run(self._connect)
+        except BaseException:  # cancelled: the thread goes on
+            self._given_up = True
+            self._close_if_given_up()
+            raise
         finally:
             calls.end_soon()
-        return AsyncQueue(backend, close_backend=True)
+        return AsyncQueue(self._opened, close_backend=True)
+
+    def _connect(self) -> None:
+        self._opened = connect_sync(self._url, **self._options)
+        self._close_if_given_up()
+
+    def _close_if_given_up(self) -> None:
+        if self._given_up and self._opened is not None:
+            self._opened.close()
 
     async def __aenter__(self) -> AsyncQueue:
         self._queue = await self._open()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 from collections.abc import AsyncIterable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
-from ..backend import WorkerExit
+from ..backend import WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
 from ..expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ..result import ErrorInfo, TaskResult
@@ -19,6 +18,7 @@ from ..status import TERMINAL, Status
 from ..task import Queue, Task, TaskId
 from .calls import Calls
 from .collector import Collector
+from .lease import AsyncLease
 from .pushing import batches, push_many, push_one
 from .results import AsyncResults
 from .waiters import Future
@@ -45,9 +45,8 @@ class AsyncQueue:
         name = _name(backend)
         self._calls = Calls(name)
         self._collector = Collector(self._whole, name)
-        weakref.finalize(
-            self._calls, _forgotten, self._collector, os.getpid()
-        )  # results and sinks have these
+        # Results and sinks have `_calls`, too: the thread ends when nobody can wait any more.
+        weakref.finalize(self._calls, self._collector.stop)
 
     def __repr__(self) -> str:
         state = "closed" if self._calls.is_closed else f"{len(self._collector)} awaited"
@@ -154,7 +153,7 @@ class AsyncQueue:
         _ = self._whole.wait_for  # or NotSupported
         loop, wanted = asyncio.get_running_loop(), TaskId.parse(task_id)
         future: Future = loop.create_future()
-        self._collector.ask(wanted, future)
+        self._collector.ask({wanted: future})
         timer = None
         if timeout is not None:
             error = WaitTimeout(f"waited {timeout:g} s; task {wanted} has not finished; it goes on")
@@ -206,11 +205,22 @@ class AsyncQueue:
         """End the run of a task in the place of its worker."""
         return await self._calls.run(self._whole.end_run, task_id, error, pid=pid, retry_in=retry_in)
 
+    # --- workers ----------------------------------------------------------------------------------
+
+    async def register_worker(self, worker_id: str, *, layers: Iterable[str] = ()) -> AsyncLease:
+        """Enter a worker, whose lease takes and ends tasks; `Worker` does all that by itself."""
+        lease = await self._calls.run(self._whole.register_worker, worker_id, layers=layers)
+        return AsyncLease(self._calls, self._whole, lease)
+
     # --- the queue --------------------------------------------------------------------------------
 
     async def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
         """Return the tasks of dead owners to the queue, and tell which."""
         return await self._calls.run(self._whole.resume_abandoned, exits=exits)
+
+    async def ask_worker(self, worker_id: str, request: WorkerRequest) -> bool:
+        """Have a worker pause, go on, or stop."""
+        return await self._calls.run(self._whole.ask_worker, worker_id, request)
 
     async def vacuum(self, *, older_than: float = 0, statuses: Iterable[Status] = tuple(TERMINAL)) -> int:
         """Remove finished tasks; how many."""
@@ -248,9 +258,3 @@ class AsyncQueue:
 def _name(backend: object) -> str:
     queue = getattr(backend, "queue", None)
     return type(backend).__name__ if queue is None else f"queue {str(queue)!r}"
-
-
-def _forgotten(collector: Collector, pid: int) -> None:
-    """Whoever had it has dropped it without closing it."""
-    if os.getpid() == pid:
-        collector.stop()

@@ -66,12 +66,12 @@ class AsyncResults:
     def add(self, ids: Iterable[TaskId | str]) -> None:
         """Wait for these too; what is wrong with them, the iteration tells."""
         self._calls.check()
-        for task_id in dict.fromkeys(map(TaskId.parse, ids)):
-            if task_id not in self._arrivals.open:
-                future: Future = self._loop.create_future()
-                future.add_done_callback(partial(self._arrivals.arrived, task_id))
-                self._arrivals.open[task_id] = future
-                self._collector.ask(task_id, future)
+        wanted = [each for each in map(TaskId.parse, ids) if each not in self._arrivals.open]
+        new: dict[TaskId, Future] = {each: self._loop.create_future() for each in wanted}
+        for task_id, future in new.items():
+            future.add_done_callback(partial(self._arrivals.arrived, task_id))
+        self._arrivals.open.update(new)
+        self._collector.ask(new)
 
     def __aiter__(self) -> AsyncResults:
         return self

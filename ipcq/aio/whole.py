@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..backend import (
+    AskWorker,
+    Backend,
     Cancel,
     ConfigExt,
     EndRun,
     FetchById,
+    RegisterWorker,
     Reschedule,
     ResumeAbandoned,
     ResumeById,
@@ -24,6 +27,8 @@ __all__ = ["Whole", "whole"]
 
 
 class Whole(
+    AskWorker,
+    Backend,
     Cancel,
     ConfigExt,
     EndRun,
@@ -35,6 +40,7 @@ class Whole(
     Metrics,
     Reschedule,
     ResumeAbandoned,
+    RegisterWorker,
     ResumeById,
     TaskSink,
     Update,
@@ -44,10 +50,6 @@ class Whole(
     Protocol,
 ):
     """Everything that `AsyncQueue` has."""
-
-    def capabilities(self) -> frozenset[str]:
-        """Names of the Protocols that it fulfils."""
-        ...
 
 
 class _Asked:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+import ipcq
 from ipcq import (
     CustomBackend,
+    ErrorInfo,
     Filter,
     MemoryStorage,
     NotSupported,
@@ -20,26 +23,24 @@ from ipcq import (
     Status,
     Task,
     TaskId,
+    WorkerRequest,
     aio,
 )
 from ipcq.aio import AsyncQueue
+from ipcq.aio.calls import THREADS
 from ipcq.backends.refusing import _CAPABILITY
 
-WORKERS_OWN = {"poll", "heartbeat", "middleware", "register_worker"}
-"""What a worker calls; `Worker` is for these."""
+OF_LEASES = {"poll", "heartbeat", "middleware"}
+"""What is a method of leases here, or for `Worker` alone."""
 
 
 def test_every_call_of_the_contracts_is_there() -> None:
     """What a backend has for others than workers is in `AsyncQueue`, with the same arguments."""
-    calls = set(_CAPABILITY) - WORKERS_OWN - {"wake", "ready", "add", "discard"}
+    calls = set(_CAPABILITY) - OF_LEASES - {"wake", "ready", "add", "discard"}
     assert [name for name in sorted(calls) if not hasattr(AsyncQueue, name)] == []
     for name in calls - {"queue", "config"}:
-        theirs = getattr(MemoryStorage, name)
-        own = inspect.signature(getattr(AsyncQueue, name))
-        expected = list(inspect.signature(theirs).parameters)
-        if "parts" in own.parameters and "ids" in expected:
-            expected.remove("ids")  # one of the parts
-        assert list(own.parameters) == expected, name
+        theirs = inspect.signature(getattr(getattr(ipcq, _CAPABILITY[name]), name))
+        assert [*inspect.signature(getattr(AsyncQueue, name)).parameters] == [*theirs.parameters], name
 
 
 def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
@@ -66,6 +67,7 @@ def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
             assert await tasks.global_stats()
             assert await tasks.queue_stats()
             assert await tasks.resume_abandoned() == []
+            assert not await tasks.ask_worker("nobody", WorkerRequest.STOP)
             assert await tasks.cancel(first)
             assert (await tasks.wait(first)).status is Status.KILLED
             assert await tasks.vacuum() == 1
@@ -170,6 +172,38 @@ def take_all(queue: MemoryStorage, count: int, seen: list[Any]) -> None:
         stream.close()
 
 
+def test_a_coroutine_takes_tasks_by_a_lease(queue: MemoryStorage) -> None:
+    """It is a worker like others: what it ends has ended, what it leaves is given back."""
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks:
+            ids = await tasks.push_bulk(range(4))
+            async with await tasks.register_worker("coroutine", layers=["mine"]) as lease:
+                assert (lease.worker_id, lease.request) == ("coroutine", WorkerRequest.RUN)
+                assert [each.id for each in await tasks.list_workers()] == ["coroutine"]
+                stream = lease.poll(prefetch=2)
+                await lease.finish(expect(await stream.__anext__()), "done")
+                error = ErrorInfo("Boom", "no")
+                assert await lease.fail(expect(await stream.__anext__()), error) is Status.KILLED
+                assert await lease.give_back(expect(await stream.__anext__()))
+                async for task in stream:
+                    assert task is not None
+                    break
+                await lease.heartbeat()
+                stream.close()
+            statuses = await tasks.check_status(ids)
+            assert list(statuses.values()) == [Status.DONE, Status.KILLED, Status.PENDING, Status.PENDING]
+            assert (await tasks.wait(ids[0])).value == "done"
+
+    asyncio.run(main())
+
+
+def expect(task: Task[Any] | None) -> Task[Any]:
+    """The task that is there."""
+    assert task is not None
+    return task
+
+
 def test_a_queue_is_opened_by_its_url() -> None:
     """With `async with`, which closes it, or with `await`."""
 
@@ -185,6 +219,53 @@ def test_a_queue_is_opened_by_its_url() -> None:
             await aio.connect("nothing://mine")
 
     asyncio.run(main())
+
+
+def test_closing_tells_calls_that_have_not_begun(queue: MemoryStorage) -> None:
+    """What runs is waited for; what waits for a thread is `QueueClosed`, not cancelled."""
+    go_on = threading.Event()
+
+    async def main() -> None:
+        tasks = AsyncQueue(queue)
+        running = [asyncio.ensure_future(tasks._calls.run(go_on.wait)) for _ in range(THREADS)]
+        waiting = asyncio.ensure_future(tasks.push(1))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(tasks.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await asyncio.gather(*running) == [True] * THREADS
+        with pytest.raises(QueueClosed, match="was closed"):
+            await waiting
+        await closing
+        assert queue.list_tasks().total == 0
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_cancelled_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread opens then, nobody has: it closes it."""
+    go_on, closed = threading.Event(), threading.Event()
+
+    class Opened:
+        def close(self) -> None:
+            closed.set()
+
+    def connect_slowly(url: str) -> Opened:
+        go_on.wait(30)
+        return Opened()
+
+    monkeypatch.setattr("ipcq.aio.connecting.connect_sync", connect_slowly)
+
+    async def main() -> None:
+        connecting = asyncio.ensure_future(aio.connect("memory://slow")._open())
+        await asyncio.sleep(0)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+
+    asyncio.run(main())
+    go_on.set()
+    assert closed.wait(30)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

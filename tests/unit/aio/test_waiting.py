@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from ipcq import (
     JsonStorage,
     MemoryStorage,
+    Pipe,
     QueueClosed,
     ResultExpired,
     TaskId,
@@ -226,7 +228,7 @@ def test_a_loop_that_was_closed_first_is_no_error(
 
     async def begin() -> None:
         loop = asyncio.get_running_loop()
-        waiting._collector.ask(ids[0], loop.create_future())
+        waiting._collector.ask({ids[0]: loop.create_future()})
         await until(lambda: asked(waiting) == 1)
 
     async def end() -> Any:
@@ -307,7 +309,33 @@ def test_a_queue_that_was_dropped_ends_its_thread(queue: MemoryStorage) -> None:
         thread.join(0.001)
 
 
-def test_a_json_queue_is_waited_for_in_the_same_way(tmp_path: Any) -> None:
+def test_a_queue_behind_a_pipe_is_waited_for_in_the_same_way(
+    queue: MemoryStorage, private_directory: Path
+) -> None:
+    """A wait that begins while others wait is told, cancelled, late and served there, too."""
+    endpoint = f"ipc://{private_directory}/socket"
+
+    async def main(pipe: Pipe) -> list[Any]:
+        ids = pipe.push_bulk(range(102))
+        async with AsyncQueue(pipe) as waiting:
+            waits = open_waits(waiting, ids[:100])
+            await until(lambda: asked(waiting) == 100)
+            waits += open_waits(waiting, [*ids[100:], TaskId.new()])
+            await until(waits[102].done)
+            waits[101].cancel()
+            await until(lambda: asked(waiting) == 101)
+            with pytest.raises(WaitTimeout):
+                await waiting.wait(ids[101], 0.01)
+            finish_all(queue, 102)
+            results = await asyncio.gather(*waits[:101], waiting.wait(ids[101]))
+            assert isinstance(waits[102].exception(), TaskNotFound)
+            return [result.value for result in results]
+
+    with Pipe.serve(queue, endpoint), Pipe(endpoint) as pipe:
+        assert asyncio.run(main(pipe)) == list(range(102))
+
+
+def test_a_json_queue_is_waited_for_in_the_same_way(tmp_path: Path) -> None:
     """Waits and cancellations go by the contract alone."""
 
     async def main(queue: JsonStorage) -> Any:
