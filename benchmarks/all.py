@@ -20,7 +20,7 @@ __all__ = ["NAMES"]
 
 NAMES = (
     "fanout", "round_trip", "transport", "payload", "workers",
-    "length", "recovery", "idle", "memory", "importing", "executor", "pipe",
+    "length", "recovery", "idle", "memory", "importing", "executor", "pipe", "overhead",
 )  # fmt: skip
 _QUIET = 0.3  # load that a machine has by itself
 

@@ -332,6 +332,10 @@ class Completions(Protocol):
         """Wait for these too; `TaskNotFound` for an unknown one."""
         ...
 
+    def discard(self, ids: Iterable[TaskId]) -> None:
+        """Wait for these no more; what came already is handed out all the same."""
+        ...
+
     def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
         """All results that are there, waiting up to ``timeout`` seconds for the first.
 

@@ -10,7 +10,17 @@ from .errors import Abort, LeaseLost, NotSupported, QueueClosed, RetryAfter, Sto
 from .result import ErrorInfo
 from .task import Task
 
-__all__ = ["CallNext", "ForcedStop", "GivenUp", "Layer", "Overrun", "PutOff", "acknowledge", "compose"]
+__all__ = [
+    "CallNext",
+    "ForcedStop",
+    "GivenUp",
+    "Layer",
+    "Overrun",
+    "PutOff",
+    "acknowledge",
+    "compose",
+    "failure_of",
+]
 
 log = logging.getLogger("ipcq.worker")
 
@@ -122,6 +132,12 @@ def _put_off(context: Any, task: Task[Any], later: PutOff) -> None:
 
 def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:
     later = error.seconds if isinstance(error, RetryAfter) else 0.0
-    of_another = isinstance(error, (RetryAfter, GivenUp)) and error.__cause__ is not None
-    told = ErrorInfo.from_exception(error.__cause__ if of_another and error.__cause__ else error)
+    told = ErrorInfo.from_exception(failure_of(error))
     lease.fail(task, told, retry_in=min(later, LONGEST_DELAY), final=isinstance(error, Abort))
+
+
+def failure_of(error: BaseException) -> BaseException:
+    """The error that a run failed with: where a layer says what becomes of it, the one that it speaks of."""
+    if isinstance(error, (RetryAfter, GivenUp)) and error.__cause__ is not None:
+        return error.__cause__
+    return error

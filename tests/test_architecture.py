@@ -18,8 +18,8 @@ SOURCES = {
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
     **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
-    **dict.fromkeys(["sink", "backend", "expose", "codecs"], 2),
-    **dict.fromkeys(["backends", "layers", "limits"], 3),
+    **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
+    **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),
@@ -34,7 +34,7 @@ PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index
     "audit", "lockword",
 }  # fmt: skip
 SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
-    "settings", "segment", "opening",
+    "settings", "segment", "opening", "numbers",
 }  # fmt: skip
 
 # The same inside the backend of stores: what follows from records alone.
@@ -56,7 +56,11 @@ CALCULATING = {
     "zlib",
 }
 READING = {"binascii", "json", "re"}  # bytes to values
-OF_EXTRAS = {"ipcq.joblib": {"joblib"}}  # what a module is for, and nobody else imports
+OF_EXTRAS = {
+    "ipcq.joblib": {"joblib"},
+    "ipcq.metrics.collector": {"prometheus_client"},
+    "ipcq.tracing.otel": {"opentelemetry"},
+}  # what a module is for, and nobody else imports
 POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 
 

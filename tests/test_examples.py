@@ -112,6 +112,15 @@ def test_custom_functions() -> None:
     assert _run("custom_functions") == shown
 
 
+def test_named_tasks(private_directory: Path) -> None:
+    """Each function is run with its arguments, a wrong call is not pushed, and no queue is left."""
+    assert _run("named_tasks").splitlines() == [
+        *("count gave [4, 3]", "tire gave worn out in run 2"),
+        *("shout.push: missing a required argument: 'text'", "here: HELLO!"),
+    ]
+    assert list(private_directory.iterdir()) == []
+
+
 @pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_pipeline(tmp_path: Path, private_directory: Path, killed: bool) -> None:
     """It finds what a plain loop finds, though its workers are killed, and leaves no queue."""

@@ -13,7 +13,7 @@ from ..errors import ResultExpired, WaitTimeout
 from ..result import TaskResult
 from ..task import TaskId
 
-__all__ = ["AwaitedResults", "Fetching"]
+__all__ = ["AwaitedResults", "Fetching", "expired"]
 
 _TICK = 0.5  # seconds: the bound of every wait
 
@@ -40,6 +40,13 @@ class Fetching(Protocol):
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over; from a signal handler too."""
         ...
+
+
+def expired(task_id: TaskId) -> ResultExpired:
+    """What is raised for a task that was removed while it was awaited."""
+    return ResultExpired(
+        f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise result_ttl="
+    )
 
 
 class AwaitedResults:
@@ -77,6 +84,13 @@ class AwaitedResults:
             self._inbox.forget(self, new)
             raise
 
+    def discard(self, ids: Iterable[TaskId]) -> None:
+        """Wait for these no more; what came already is handed out all the same."""
+        gone = self._open.intersection(ids)
+        self._open.difference_update(gone)
+        if gone:
+            self._inbox.forget(self, gone)
+
     def ready(self, timeout: float | None = 0.0) -> list[TaskResult[Any]]:
         """All results that are there, waiting up to ``timeout`` seconds for the first."""
         if not self._came and self._open:
@@ -103,10 +117,7 @@ class AwaitedResults:
     def _next(self) -> TaskResult[Any]:
         task_id, result = self._came.popleft()
         if result is None:
-            raise ResultExpired(
-                f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise"
-                " result_ttl="
-            )
+            raise expired(task_id)
         return result
 
     def take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:

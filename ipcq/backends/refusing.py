@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import backend, expose, sink
 from ..errors import NotSupported
 
-__all__ = ["Refusing"]
+__all__ = ["Refusing", "missing"]
 
 _CONTRACTS = {
     name: contract
@@ -25,12 +25,17 @@ class _Missing(NotSupported, AttributeError):
     """An `AttributeError` too, so that `hasattr`, and with it `isinstance`, says no."""
 
 
+def missing(name: str, backend: object) -> AttributeError:
+    """What is raised where a backend has no attribute of this name: `NotSupported` for a contract's call."""
+    if name not in _CAPABILITY:
+        return AttributeError(f"{type(backend).__name__!r} object has no attribute {name!r}")
+    return _Missing(_CAPABILITY[name], backend)
+
+
 class Refusing:
     """Raises `NotSupported` for every call of the contracts that a subclass does not have."""
 
     if not TYPE_CHECKING:  # to type checkers what is missing is missing
 
         def __getattr__(self, name: str) -> Any:
-            if name not in _CAPABILITY:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            raise _Missing(_CAPABILITY[name], self)
+            raise missing(name, self)

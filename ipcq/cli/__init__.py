@@ -42,6 +42,7 @@ def _run(arguments: Sequence[str]) -> int:
     from .gc import run as collect
     from .keygen import run as generate
     from .map import run as work
+    from .metrics import run as measure
     from .parser import parse
     from .serve import run as serve
 
@@ -51,6 +52,8 @@ def _run(arguments: Sequence[str]) -> int:
         return int(shown.code or 0)
     if options.command == "serve":
         return serve(options.url, options.endpoint, options.keys, options.clients)
+    if options.command == "metrics":
+        return measure(options.url, options.serve)
     if options.command == "keygen":
         return generate(options.name)
     return work(options) if options.command == "map" else collect(force=options.force)

@@ -19,6 +19,7 @@ _MAIN = """\
 usage: ipcq map MODULE:FUNCTION [ITEM ...]  call a function for each item
        ipcq serve URL ENDPOINT              put a queue behind a socket
        ipcq keygen NAME                     keys for a socket that others reach
+       ipcq metrics URL [--serve HOST:PORT] figures of a queue for Prometheus
        ipcq gc [--force]                    remove queues that nobody uses
        ipcq --version | --help | COMMAND --help
 
@@ -78,6 +79,12 @@ _KEYGEN = (
     " pair, and each client has one."
 )
 
+_METRICS = (
+    "Write the figures of a queue as Prometheus reads them, or serve them at http://HOST:PORT/metrics until"
+    " Ctrl-C or SIGTERM. They are the queue's own: one such server covers all processes that use it. Whoever"
+    " reaches the address can read them."
+)
+
 _GC = (
     "Remove queues that nobody is attached to and that hold no unfinished task; tell what was done with each."
 )
@@ -91,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; ``command`` is ``map``, ``serve``, ``keygen`` or ``gc``.
+    """Read the command line; ``command`` is ``map``, ``serve``, ``keygen``, ``metrics`` or ``gc``.
 
     Raises:
         UsageError: it cannot be understood.
@@ -104,6 +111,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         return _serve().parse_args(rest)
     if command == "keygen":
         return _keygen().parse_args(rest)
+    if command == "metrics":
+        return _metrics().parse_args(rest)
     if command == "gc":
         return _gc().parse_args(rest)
     if command in ("-h", "--help", "help"):
@@ -112,7 +121,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if command in ("-V", "--version"):
         print(f"ipcq {_version()}")
         raise SystemExit(0)
-    raise UsageError(f"there is no command {command!r}: use map, serve, keygen or gc; see ipcq --help")
+    raise UsageError(
+        f"there is no command {command!r}: use map, serve, keygen, metrics or gc; see ipcq --help"
+    )
 
 
 def _parse_map(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -175,6 +186,14 @@ def _keygen() -> _Parser:
     parser = _Parser("ipcq keygen", description=_KEYGEN, allow_abbrev=False)
     parser.set_defaults(command="keygen")
     parser.add_argument("name", metavar="NAME", help="path of the files, without their endings")
+    return parser
+
+
+def _metrics() -> _Parser:
+    parser = _Parser("ipcq metrics", description=_METRICS, allow_abbrev=False)
+    parser.set_defaults(command="metrics")
+    parser.add_argument("url", metavar="URL", help="memory://NAME, json:///PATH or pipe+ENDPOINT")
+    parser.add_argument("--serve", metavar="HOST:PORT", help="such as 127.0.0.1:9464")
     return parser
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from .exits import OK, UsageError
 
-__all__ = ["run"]
+__all__ = ["run", "told_to_end"]
 
 _GARBAGE = 50_000  # objects between two looks for it: a server makes many small ones, and few cycles
 
@@ -34,7 +34,7 @@ def run(url: str, endpoint: str, keys: str | None = None, clients: str | None = 
     gc.set_threshold(_GARBAGE)
     if url.startswith("pipe+"):
         raise UsageError(f"{url} is served already: connect to it")
-    with _told_to_end() as told:
+    with told_to_end() as told:
         try:
             with connect(url) as queue, Pipe.serve(queue, endpoint, keys=keys, clients=clients) as server:
                 print(f"ipcq: {queue.queue} is at pipe+{server.endpoint}", file=sys.stderr, flush=True)
@@ -45,7 +45,7 @@ def run(url: str, endpoint: str, keys: str | None = None, clients: str | None = 
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
+def told_to_end() -> Iterator[threading.Event]:
     """Set by the first signal to end; what it was told to do by them before is restored afterwards."""
     told = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

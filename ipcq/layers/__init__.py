@@ -1,7 +1,8 @@
-"""Layers around handlers, ready-made: ``Worker(..., layers=[Retry()])``."""
+"""Layers around handlers, ready-made: ``Worker(..., layers=[Tracing(), Retry()])``."""
 
 from .breaker import CircuitBreaker
 from .rate import RateLimit
 from .retry import Retry
+from .tracing import Tracing
 
-__all__ = ["CircuitBreaker", "RateLimit", "Retry"]
+__all__ = ["CircuitBreaker", "RateLimit", "Retry", "Tracing"]

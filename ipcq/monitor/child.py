@@ -132,6 +132,7 @@ def _run(
         concurrency=job.concurrency,
         prefetch=job.prefetch,
         provide=provide,
+        on_event=job.listener(),
     )
     worker.link, worker.most, worker.limit = (
         link,

@@ -12,6 +12,7 @@ from ..limits import Limits
 from ..worker.handler import Handler, check_handler
 from ..worker.injection import Provide
 from ..worker.kinds import check_kinds
+from ..worker.telling import Listener
 from ..worker.worker import WorkerBackend
 
 __all__ = ["Job"]
@@ -31,6 +32,7 @@ class Job(NamedTuple):
     prefetch: int
     max_tasks: int | None = None
     limits: Limits = Limits()
+    on_event: bytes = pickle.dumps(None)
     concurrency: int = 1
 
     @classmethod
@@ -43,6 +45,7 @@ class Job(NamedTuple):
         max_tasks: int | None = None,
         provide: Provide | None = None,
         limits: Limits | None = None,
+        on_event: Listener | None = None,
         concurrency: int = 1,
     ) -> Job:
         """Make the bytes.
@@ -62,7 +65,9 @@ class Job(NamedTuple):
             raise NotSupported("use from another process (pickle)", backend) from error
         functions = _findable("handler", handler), _findable("layers", layers)
         made = _findable("provide", dict(provide or {}))
-        return cls(storage, *functions, made, prefetch, max_tasks, limits or Limits(), concurrency)
+        listener = _findable("on_event", on_event)
+        limits = limits or Limits()
+        return cls(storage, *functions, made, prefetch, max_tasks, limits, listener, concurrency)
 
     def open(self) -> tuple[WorkerBackend, Handler | str, tuple[Layer, ...], Provide]:
         """Open the backend and find the functions, in the worker process.
@@ -72,6 +77,11 @@ class Job(NamedTuple):
         """
         handler, layers = _found("handler", self.handler), _found("layers", self.layers)
         return pickle.loads(self.backend), handler, layers, _found("provide", self.provide)
+
+    def listener(self) -> Listener | None:
+        """What is called with a worker's events; `HandlerNotFound` as in `open`."""
+        found: Listener | None = _found("on_event", self.on_event)
+        return found
 
 
 def _findable(what: str, value: object) -> bytes:

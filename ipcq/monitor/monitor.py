@@ -16,6 +16,7 @@ from ..limits import Limits
 from ..worker.handler import Handler
 from ..worker.injection import Provide
 from ..worker.signals import stop_signals
+from ..worker.telling import Listener
 from ..worker.worker import WorkerBackend
 from .alarm import Alarm
 from .child import Initializer
@@ -60,6 +61,7 @@ class Monitor:
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.
         initializer: called first in each process, with ``initargs``.
+        on_event: called in each worker process with what happens to it, as for `Worker`.
         name: what the workers' ids begin with; None for one made of host, process and chance.
 
     Raises:
@@ -84,6 +86,7 @@ class Monitor:
         start_method: str | None = None,
         initializer: Initializer | None = None,
         initargs: Iterable[Any] = (),
+        on_event: Listener | None = None,
         name: str | None = None,
     ) -> None:
         self._count = usable_cpus() if workers is None else workers
@@ -97,7 +100,7 @@ class Monitor:
         if max_tasks is not None and max_tasks < 1:
             raise ValueError(f"max_tasks must be 1 or more, or None for no limit; not {max_tasks}")
         checked = (limits or Limits()).checked()
-        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide, checked, concurrency)
+        job = Job.pack(backend, handler, layers, prefetch, max_tasks, provide, checked, on_event, concurrency)
         module = type(backend).__module__
         preload = [module] if module.startswith("ipcq.") else []  # users' may have effects
         self._launcher = Launcher(

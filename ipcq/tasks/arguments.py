@@ -45,7 +45,7 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(packed: Any, /, **known: Any) -> Any:
         args, named = _unpack(name, packed)
-        if known:
+        if known and args:
             taken = order[: len(args)]
             known = {key: value for key, value in known.items() if key not in taken}
         try:
@@ -66,8 +66,10 @@ def spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         for parameter in parameters
         if parameter.kind in _BY_NAME and parameter.default is not Parameter.empty
     ]
-    first = Parameter("packed", Parameter.POSITIONAL_ONLY)
+    first = Parameter("_".join(["packed", *order]), Parameter.POSITIONAL_ONLY)  # a name that none of them has
     handler.__signature__ = Signature([first, *fillable])
+    # What the others name may be there for type checkers only; a worker need not look for it.
+    handler.__annotations__ = {p.name: p.annotation for p in fillable if p.annotation is not p.empty}
     return handler  # type: ignore[no-any-return]
 
 

@@ -55,6 +55,7 @@ class TaskFunction(Generic[P, R]):
 
     def __init__(self, place: Place, name: str, function: Callable[P, R], parts: Parts) -> None:
         update_wrapper(self, function)
+        self.__qualname__ = getattr(function, "__qualname__", name)  # a partial has none
         self.place = place
         self.name = name
         self.function = function

@@ -36,6 +36,9 @@ class Place:
     def __str__(self) -> str:
         return self.source if isinstance(self.source, str) else repr(self.source)
 
+    def __reduce__(self) -> tuple[type[Place], tuple[str | TaskBackend]]:
+        return Place, (self.source,)
+
     @property
     def backend(self) -> TaskBackend:
         """Connected by the first who asks; errors as `connect`.
@@ -54,5 +57,6 @@ class Place:
 
     def close(self) -> None:
         """Close what was connected here; the next who asks connects anew."""
-        while self._opened:
-            self._opened.popitem()[1].close()
+        opened = self._opened.pop(str(self), None)
+        if opened is not None:
+            opened.close()

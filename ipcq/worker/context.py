@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..backend import WorkerLease
+from .events import Custom
 from .postponing import Postponing
 from .stopping import Stop
+from .telling import Teller
 
 __all__ = ["WorkerContext"]
 
@@ -22,6 +25,7 @@ class WorkerContext:
         postpone: puts a task off at no charge; raise `PutOff` in a layer instead of calling it.
         stop: whether the worker was told to end; read it as `stopping`.
         tasks: how many tasks this worker has run before the present one.
+        teller: tells the worker's listeners; use `tell`.
     """
 
     worker: str
@@ -29,9 +33,14 @@ class WorkerContext:
     lease: WorkerLease
     postpone: Postponing
     stop: Stop
+    teller: Teller
     tasks: int = 0
 
     @property
     def stopping(self) -> bool:
         """Whether the worker was told to end: what can be cut short should be."""
         return self.stop.requested
+
+    def tell(self, name: str, data: Any = None) -> None:
+        """Tell the worker's listeners something of your own, as a `Custom` event."""
+        self.teller(Custom, name=name, data=data)

@@ -13,11 +13,13 @@ from ..backend import TaskStream
 from ..errors import TaskTimeout
 from ..layer import CallNext, ForcedStop, Layer, Overrun
 from ..task import Task, TaskId
+from . import events
 from .context import WorkerContext
 from .injection import Injector
 from .pausing import Pause
 from .run import GRACE, Run, awaitable_of
 from .stopping import Stop
+from .telling import Teller
 
 __all__ = ["Coroutines"]
 
@@ -34,6 +36,7 @@ class Coroutines:
     Args:
         poll: opens a stream of tasks; anew after each pause.
         pause: whether to take none for a while.
+        tell: told when it pauses, and when there is nothing to do.
         acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave.
         call: the handler, without its layers.
         layers: the first outermost.
@@ -48,6 +51,7 @@ class Coroutines:
         poll: Callable[[], TaskStream],
         context: WorkerContext,
         pause: Pause,
+        tell: Teller,
         acknowledge: Layer,
         call: CallNext,
         layers: Iterable[Layer],
@@ -59,7 +63,7 @@ class Coroutines:
         ended: Callable[[], None],
     ) -> None:
         self._poll, self._context, self._pause = poll, context, pause
-        self._acknowledge = acknowledge
+        self._acknowledge, self._tell_all, self._is_idle = acknowledge, tell, False
         self._stream: TaskStream | None = None
         self._call = _chain(layers, call)
         self._concurrency, self._injector = concurrency, injector
@@ -120,13 +124,19 @@ class Coroutines:
             async with self._injector.providing_in_loop():
                 try:
                     while await self._serve(thread, until_empty):
-                        while self._pause.requested and not self._is_over:
-                            await self._something()
+                        await self._rest()
                 except BaseException as error:
                     self._fail(error)
                 self._look()
                 while self._runs:
                     await self._something()
+
+    async def _rest(self) -> None:
+        self._tell_all(events.Pause)
+        while self._pause.requested and not self._is_over:
+            await self._something()
+        if not self._is_over:
+            self._tell_all(events.Resume)
 
     async def _serve(self, thread: ThreadPoolExecutor, until_empty: bool) -> bool:
         """Take tasks until it is to halt, and give back what is held then; whether there is more to do."""
@@ -148,14 +158,21 @@ class Coroutines:
                 continue
             idle, changes = not self._runs, self._pause.changes
             task = await self._loop.run_in_executor(thread, next, stream, _END)
-            if task is _END:
+            woken = self._halted or changes != self._pause.changes
+            if task is None and idle and not woken:
+                self._tell_idle()
+            if task is _END or (task is None and until_empty and idle and not woken):
                 return True
-            if task is None and until_empty and idle and not self._halted and changes == self._pause.changes:
-                return True  # else it was only woken
             if task is not None:
+                self._is_idle = False
                 self._begin(task)
             del task  # or what it holds is ours until the next one comes
         return False
+
+    def _tell_idle(self) -> None:
+        if not self._is_idle:
+            self._is_idle = True
+            self._tell_all(events.Idle)
 
     @property
     def _is_over(self) -> bool:
@@ -228,6 +245,7 @@ class Coroutines:
         if left:
             _, deaf = await asyncio.wait(left, timeout=GRACE)
             for each in deaf:
+                setattr(each, "_log_destroy_pending", False)  # noqa: B010 - this says it
                 log.warning("%r was cancelled at its worker's end, and goes on all the same", each.get_name())
         await loop.shutdown_asyncgens()
         if not self._stop.forced and self._failure is None:

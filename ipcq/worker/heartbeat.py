@@ -20,9 +20,14 @@ class Heartbeat:
     """While entered, beats for a worker; calls ``obey`` with what another process asks, once each time."""
 
     def __init__(
-        self, lease: WorkerLease, obey: Callable[[WorkerRequest], None], *, interval: float = _INTERVAL
+        self,
+        lease: WorkerLease,
+        obey: Callable[[WorkerRequest], object],
+        *,
+        beaten: Callable[[], object] = lambda: None,
+        interval: float = _INTERVAL,
     ) -> None:
-        self._lease, self._obey, self._interval = lease, obey, interval
+        self._lease, self._obey, self._beaten, self._interval = lease, obey, beaten, interval
         self._asked = WorkerRequest.RUN
         self._over = threading.Event()
         self._trouble = ""
@@ -46,6 +51,7 @@ class Heartbeat:
         while not self._over.wait(self._interval):
             try:
                 self._lease.heartbeat()
+                self._beaten()
                 request = self._lease.request
                 if request is not self._asked:
                     self._asked = request

@@ -167,7 +167,7 @@ def _annotations(handler: Handler, parameters: Iterable[inspect.Parameter]) -> d
     if isinstance(handler, partial):
         function = handler.func
     elif not inspect.isroutine(handler):
-        function = type(handler).__call__
+        function = getattr(handler, "__wrapped__", type(handler).__call__)
     try:
         return get_type_hints(function)
     except NameError as error:

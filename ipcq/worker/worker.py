@@ -6,12 +6,14 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, Overrun, compose
 from ..task import Task, TaskId
+from . import events
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
@@ -22,6 +24,7 @@ from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
+from .telling import Listener, Teller
 
 if TYPE_CHECKING:
     from .coroutines import Coroutines
@@ -53,6 +56,7 @@ class Worker:
         provide: from a class to what makes its object, without arguments, when the worker begins to run: a
             context manager is entered, and left in the end; anything else is closed, if it can be. For a
             coroutine function all that is done in its loop, with what is asynchronous, too.
+        on_event: called with what happens to it; see `Worker.on_event`.
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
@@ -72,6 +76,7 @@ class Worker:
         concurrency: int = 1,
         prefetch: int = 1,
         provide: Provide | None = None,
+        on_event: Listener | None = None,
     ) -> None:
         check_handler(handler)
         if prefetch < 1:
@@ -93,6 +98,10 @@ class Worker:
         self._stream: TaskStream | Coroutines | None = None  # what `stop` is to wake
         self._loop: Coroutines | None = None
         self._pause = Pause()
+        self._idle = False
+        self._tell = Teller(self.name, str(getattr(backend, "queue", "")))
+        if on_event is not None:
+            self.on_event(on_event)
 
     def __repr__(self) -> str:
         return f"<Worker {self.name!r} {self._state.name}: {self._tasks} tasks, {self._stop!r}>"
@@ -123,18 +132,35 @@ class Worker:
         if self._state is WorkerState.RUNNING:
             raise RuntimeError(f"{self!r} is running already; make another worker for another thread")
         self._state = WorkerState.RUNNING
+        started = False
         names = [getattr(layer, "__name__", type(layer).__name__) for layer in self._layers]
         try:
             with (
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey),
+                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
             ):
+                started = True
+                self._tell(events.Start)
                 self._work(lease, until_empty)
         finally:
             self._state = WorkerState.STOPPED
+            if started:
+                self._tell(events.Stop)
             self._stop, self._pause, self._signals = Stop(), Pause(), 0
+
+    def on_event(self, listener: Listener) -> Listener:
+        """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
+
+        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
+        What it raises is logged. To be said before `run`.
+
+        Returns:
+            The listener.
+        """
+        self._tell.listeners.append(listener)
+        return listener
 
     def stop(self) -> None:
         """Have `run` return after what runs; from any thread, from a signal handler too.
@@ -183,16 +209,26 @@ class Worker:
         """Called when it is about to take its first task, and after each one; for subclasses."""
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
-        queue, postpone = str(getattr(self._backend, "queue", "")), Postponing(self._backend, lease)
-        context = WorkerContext(self.name, queue, lease, postpone, self._stop)
+        queue = str(getattr(self._backend, "queue", ""))
+        postpone = Postponing(self._backend, lease, self._stop)
+        told = self._tell.around(lease)
+        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         if self._awaits:
-            self._work_in_loop(context, until_empty)
+            self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)
             return
+        guards: list[Layer] = [*begin, *self.guards, self._stop]
         # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), *self.guards, self._stop, *self._layers], self._call)
+        chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
         while self._serve(lease, chain, context, until_empty):
-            while self._pause.requested and not self._stop.requested:
-                self._pause.wait()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._tell(events.Pause)
+        while self._pause.requested and not self._stop.requested:
+            self._pause.wait()
+        if not self._stop.requested:
+            self._tell(events.Resume)
 
     def _serve(self, lease: WorkerLease, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
         """Run tasks; whether there is more to do when it returns, after a pause."""
@@ -206,7 +242,9 @@ class Worker:
             stream.close()
         return not self._stop.requested
 
-    def _work_in_loop(self, context: WorkerContext, until_empty: bool) -> None:
+    def _work_in_loop(
+        self, lease: WorkerLease, context: WorkerContext, layers: list[Layer], until_empty: bool
+    ) -> None:
         from .coroutines import Coroutines
 
         def ended() -> None:
@@ -215,12 +253,13 @@ class Worker:
             self.progressed()
 
         coroutines = self._loop = self._stream = Coroutines(
-            lambda: self._backend.poll(context.lease, prefetch=self._prefetch),
+            lambda: self._backend.poll(lease, prefetch=self._prefetch),
             context,
             self._pause,
+            self._tell,
             self._backend.middleware(),
             self._call,
-            [*self.guards, *self._layers],
+            layers,
             concurrency=self._concurrency,
             injector=self._injector,
             timeout_of=self.timeout_of,
@@ -254,11 +293,14 @@ class Worker:
         for task in stream:
             if task is None:
                 if until_empty and not self._halted and changes == self._pause.changes:
+                    self._tell_idle()
                     return True  # else it was only woken
                 changes = self._pause.changes
+                self._tell_idle()
             elif self._halted:
                 context.lease.give_back(task)
             else:
+                self._idle = False
                 chain(task, context)
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
@@ -267,6 +309,11 @@ class Worker:
             if self._halted:
                 break
         return False
+
+    def _tell_idle(self) -> None:
+        if not self._idle and not self._halted:
+            self._idle = True
+            self._tell(events.Idle)
 
 
 def _innermost(function: Any, injector: Injector) -> CallNext:

@@ -34,6 +34,7 @@ from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
 from .namespace import base_directory, queue_names
+from .numbers import change_number
 from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
 from .pushing import BATCH, Pusher, Staged
@@ -431,6 +432,24 @@ class MemoryStorage:
         """Make a task PENDING and due now; whether it was moved."""
         self._attached()
         return self._amender.resume_by_id(TaskId.parse(task_id), reset=reset)
+
+    # --- numbers that processes share ---------------------------------------------------------------
+
+    def change_number(self, name: str, change: Callable[[int], int]) -> bool:
+        """Set a number that is kept beside the queue, 0 at first, to what ``change`` makes of it.
+
+        One process at a time; a number that was changed stays so, whoever is killed.
+
+        Args:
+            name: letters, digits, ``-`` and ``_``.
+            change: called with the number while no other process can change it; to be short.
+
+        Returns:
+            False where another one is changing it, or there is no room for it yet: try again.
+        """
+        connection = self._attached()
+        connection.check_open()
+        return change_number(connection.segment.directory, name, change)
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -152,6 +152,17 @@ def _woken(waiting: Completions, thread: Thread) -> bool:
     return not thread.is_alive()
 
 
+def some_are_not_awaited_any_more(scene: Scene) -> None:
+    """`Completions.discard` forgets ids, known or not; the others come, and who asks anew gets the result."""
+    ids = scene.backend.push_bulk(range(3))
+    waiting = scene.backend.wait_for(ids, PATIENCE)
+    waiting.discard([ids[0], TaskId.new()])
+    expect_equal(len(waiting), 2, "what is awaited")
+    scene.elsewhere().do(work, 3)
+    expect_equal([result.value for result in waiting], [1, 2], "results")
+    expect_equal(scene.backend.wait(ids[0], PATIENCE).value, 0, "the result of the other")
+
+
 def async_iteration(scene: Scene) -> None:
     """A wait is an async iterator, too."""
     ids = scene.backend.push_bulk(range(3))
@@ -212,6 +223,7 @@ CHECKS = [
         ids_added_while_it_runs,
         nothing_to_wait_for,
         another_thread_can_wake_a_wait,
+        some_are_not_awaited_any_more,
         async_iteration,
         status_of_many,
     ),

@@ -46,7 +46,7 @@ def test_gc_may_be_forced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mop"], "there is no command 'mop': use map, serve, keygen or gc; see ipcq --help"),
+        (["mop"], "there is no command 'mop': use map, serve, keygen, metrics or gc; see ipcq --help"),
         (["map"], "which function? write ipcq map MODULE:FUNCTION"),
         (["map", "len"], "'len' is not a function: write MODULE:FUNCTION, as in os.path:getsize"),
         (["map", "a:"], "'a:' is not a function"),

@@ -15,7 +15,7 @@ import pytest
 from ipcq import Abort, CustomBackend, JsonStorage, MemoryStorage, Pipe, RetryAfter, Status, Task, Worker
 from ipcq.layer import ForcedStop, GivenUp, Overrun, PutOff
 from ipcq.layers import CircuitBreaker, Retry
-from tests.unit.layers.clock import Clock
+from ipcq.testing import FakeClock, TestWorker
 
 
 def _run(layer: CircuitBreaker, error: BaseException | None = None) -> str:
@@ -39,16 +39,16 @@ def _caused(error: Exception, cause: Exception) -> Exception:
 
 def test_it_opens_probes_and_closes() -> None:
     """Two failures keep runs out for a while; the first one after it decides."""
-    clock = Clock()
+    clock = FakeClock(100)
     layer = CircuitBreaker(2, 60, 30, clock=clock)
     assert [_run(layer, OSError()) for _ in range(3)] == ["OSError", "OSError", "PutOff"]
-    clock.now += 10
+    clock.advance(10)
     with pytest.raises(PutOff, match=r"CircuitBreaker open|Circuit open") as put_off:
         layer(Task.of(1), None, lambda task, _: task.args)
     assert put_off.value.seconds == 20
-    clock.now += 20
+    clock.advance(20)
     assert [_run(layer, OSError()), _run(layer)] == ["OSError", "PutOff"]
-    clock.now += 30
+    clock.advance(30)
     assert [_run(layer) for _ in range(2)] == ["value", "value"]
     assert repr(layer) == "<CircuitBreaker closed: 0 of 2 failures>"
 
@@ -79,10 +79,10 @@ def test_what_counts_as_a_failure(error: BaseException, state: str) -> None:
 )
 def test_a_probe_that_does_not_return(error: BaseException, state: str) -> None:
     """Another error shows that the service answers; after a forced stop the next run is the probe."""
-    clock = Clock()
+    clock = FakeClock(100)
     layer = CircuitBreaker(1, on=OSError, clock=clock)
     _run(layer, OSError())
-    clock.now += 30
+    clock.advance(30)
     _run(layer, error)
     assert state in repr(layer)
     assert (_run(layer) == "PutOff") == isinstance(error, OSError)
@@ -90,10 +90,10 @@ def test_a_probe_that_does_not_return(error: BaseException, state: str) -> None:
 
 def test_threads_share_one_probe() -> None:
     """Of threads that come at once when it is time, one is let through."""
-    clock = Clock()
+    clock = FakeClock(100)
     layer = CircuitBreaker(1, clock=clock)
     _run(layer, OSError())
-    clock.now += 30
+    clock.advance(30)
     begin, goes_on = threading.Barrier(8), threading.Event()
     done: list[str] = []
 
@@ -133,25 +133,19 @@ def backend(request: pytest.FixtureRequest, queue: MemoryStorage, tmp_path: Path
 
 def test_being_put_off_costs_nothing(backend: Any) -> None:
     """A task that has one attempt waits until the service is back; other layers do not see it."""
-    clock, calls = Clock(), list[int]()
+    clock, calls = FakeClock(100), list[int]()
     layer = CircuitBreaker(1, 60, 1000, clock=clock)
     _run(layer, OSError())
-
-    def call(args: int) -> None:
-        calls.append(args)
-        if len(calls) == 2:
-            worker.stop()
-
-    worker = Worker("worker", backend, call, layers=[Retry(), layer], prefetch=2)
+    worker = TestWorker(backend, calls.append, layers=[Retry(), layer])
     ids = backend.push_bulk([1, 2], max_attempts=1)
-    worker.run(until_empty=True)
+    assert [type(run.error) for run in worker.execute_all()] == [PutOff, PutOff]
     for task_id in ids:
         task = backend.fetch_by_id(task_id)
         assert (task.status, task.attempts, task.deaths) == (Status.PENDING, 0, 0)
         assert 900 < task.run_at - time.time() <= 1000
         backend.reschedule(task_id, 0)
-    clock.now += 1000
-    worker.run()
+    clock.advance(1000)
+    assert [run.status for run in worker.execute_all()] == [Status.DONE, Status.DONE]
     assert sorted(calls) == [1, 2]
 
 
@@ -178,7 +172,7 @@ def test_what_is_not_ours_any_more_is_left_alone(queue: MemoryStorage) -> None:
         queue.reschedule(task_id, 5, force=True)
         return call_next(task, context)
 
-    Worker("worker", queue, print, layers=[taken, layer]).run(until_empty=True)
+    TestWorker(queue, print, layers=[taken, layer]).execute_next()
     task = queue.fetch_by_id(task_id)
     assert task is not None
     assert task.run_at - time.time() < 6

@@ -88,4 +88,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestCircuit = Machine.TestCase
-TestCircuit.settings = settings(max_examples=30, stateful_step_count=30)
+TestCircuit.settings = settings(stateful_step_count=30)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ipcq import (
     Abort,
+    Attempt,
     HandlerNotFound,
     MemoryStorage,
     Monitor,
@@ -18,6 +21,7 @@ from ipcq import (
     Status,
     Task,
     TaskFailed,
+    TaskHandle,
     TaskId,
     TaskQueue,
     WaitTimeout,
@@ -180,6 +184,63 @@ def test_a_backend_stays_whose_it_is(queue: MemoryStorage) -> None:
     assert (tasks.backend, handle.wait(10)) == (queue, 8)
 
 
+def test_any_shape_of_parameters(queue: MemoryStorage) -> None:
+    """Functions with ``*args``, positional-only and keyword parameters, partials and those of C are tasks."""
+    tasks, none = TaskQueue(queue), Attempt(0)
+
+    @tasks.task
+    def gather(first: int, /, second: int = 2, *rest: int, run: Attempt = none, **more: int) -> list[int]:
+        return [first, second, *rest, int(run), *more.values()]
+
+    @tasks.task
+    def later(run: Attempt = none, packed: int = 7) -> list[int]:
+        return [int(run), packed]
+
+    add = tasks.task(name="add")(partial(pow, 2))
+    least = tasks.task(min)
+    handles: list[TaskHandle[Any]] = [gather.push(1), gather.push(1, 5, 6, z=9)]
+    handles += [gather.push(1, run=Attempt(4)), later.push(), later.push(Attempt(3))]
+    handles += [add.push(5), least.push(4, 3)]
+    work(queue, tasks, len(handles))
+    assert [handle.wait(10) for handle in handles] == [
+        *([1, 2, 1], [1, 5, 6, 1, 9], [1, 2, 4]),
+        *([1, 7], [3, 7], 32, 3),
+    ]
+
+
+def test_annotations_for_type_checkers_only_do_no_harm(queue: MemoryStorage) -> None:
+    """What arguments without a default and the value are called need not exist where the function runs."""
+    tasks = TaskQueue(queue)
+
+    @tasks.task
+    def draw(path: Unknown, width: int = 3) -> Unknown:  # type: ignore[name-defined]  # noqa: F821
+        return width
+
+    handle = draw.push("a")
+    work(queue, tasks)
+    assert handle.wait(10) == 3
+
+
+def test_a_function_is_a_plain_handler_too(queue: MemoryStorage) -> None:
+    """As the only handler of another queue a registered function is what it was."""
+    task = queue.push("a", max_attempts=2)
+    work(queue, save, 2)
+    assert queue.wait(task, 10).value == "a in nothing, run 2"
+
+
+def test_a_queue_in_a_file(tmp_path: Path) -> None:
+    """Any backend with tasks of several types will do; its codec is the queue's."""
+    with TaskQueue(f"json://{tmp_path}/q.jsonl") as tasks:
+        double = tasks.task(name="double")(_double)
+        handles = [double.push(4), double.push(number=5)]
+        work(tasks.backend, tasks, 2)
+        assert [handle.wait(10) for handle in handles] == [8, 10]
+
+
+def _double(number: int) -> int:
+    return 2 * number
+
+
 def test_a_url_is_connected_once_and_again_after_close(opened: TaskQueue) -> None:
     """All pushes share one connection; closed, the next use makes another."""
     first = opened.backend
@@ -206,6 +267,8 @@ def test_it_travels_with_its_functions() -> None:
     """Pickled, functions go by name, and a queue of them knows the same ones in another process."""
     again = pickle.loads(pickle.dumps(thumbs))
     assert pickle.loads(pickle.dumps(make)) is make
+    handle = TaskHandle[str](make.place, "make", TaskId.new())
+    assert repr(pickle.loads(pickle.dumps(handle))) == repr(handle)
     assert (again.tasks, repr(again)) == (thumbs.tasks, repr(thumbs))
 
 

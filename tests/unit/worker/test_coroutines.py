@@ -18,7 +18,7 @@ import pytest
 from ipcq import Abort, Attempt, Router, Task, TaskId
 from ipcq.errors import QueueClosed
 from ipcq.layer import CallNext, Overrun
-from ipcq.layers import CircuitBreaker, RateLimit, Retry
+from ipcq.layers import CircuitBreaker, RateLimit, Retry, Tracing
 from ipcq.sink import TAG
 from ipcq.worker import Worker, WorkerContext, WorkerState
 from ipcq.worker.run import GRACE
@@ -478,6 +478,25 @@ def test_a_signal_ends_a_pause() -> None:
     assert worker.state is WorkerState.STOPPED
 
 
+def test_listeners_are_told_what_happens() -> None:
+    """The same events as of a plain handler, each end when it is stored."""
+    backend, heard = FakeBackend([1]), list[str]()
+
+    async def handler(number: int) -> int:
+        worker.pause()
+        while "Pause" not in heard:
+            await asyncio.sleep(0.001)
+        asyncio.get_running_loop().call_later(0.01, worker.resume)
+        return await double(number)
+
+    worker = Worker("w", backend, handler, concurrency=2, on_event=lambda e: heard.append(type(e).__name__))
+    worker.run(until_empty=True)
+
+    assert [name for name in heard if name != "HeartBeat"] == [
+        "Start", "TaskStart", "Pause", "Success", "Resume", "Idle", "Stop"
+    ]  # fmt: skip
+
+
 # --- time -----------------------------------------------------------------------------------------
 
 
@@ -522,7 +541,7 @@ def test_an_overrun_ends_one_and_gives_the_others_back() -> None:
     assert sorted(_outcomes(backend)) == [("fail", "MemoryError", "too much"), ("give back", 2)]
 
 
-@pytest.mark.parametrize("layer", [RateLimit(1000), CircuitBreaker()])
+@pytest.mark.parametrize("layer", [RateLimit(1000), CircuitBreaker(), Tracing()])
 def test_layers_of_ours_await(layer: Any) -> None:
     """A rate, a breaker: they see the end of a coroutine, and others go on meanwhile."""
     backend = FakeBackend([1, 2, 3])
