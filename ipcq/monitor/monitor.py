@@ -56,7 +56,8 @@ class Monitor:
             function.
         prefetch: how many tasks each worker holds at once, those that run included.
         provide: as for `Worker`; made in each worker process.
-        max_tasks: how many a process runs before another takes its place; None for no limit.
+        max_tasks: how many a process runs before another takes its place; None for no limit. What
+            else runs there by then is finished, too.
         limits: how much time and memory they may have; ``run_timeout`` of tasks counts without it, too.
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -105,6 +106,8 @@ class Coroutines:
                 " thread: await asyncio.to_thread(worker.run)"
             )
         loop = asyncio.new_event_loop()
+        threads = ThreadPoolExecutor(thread_name_prefix="ipcq-to-thread")
+        loop.set_default_executor(threads)
         try:
             _complete(loop, loop.create_task(self._main(loop, until_empty)))
         finally:
@@ -114,6 +117,7 @@ class Coroutines:
                 loop.run_until_complete(self._leave(loop))
             finally:
                 loop.close()
+                _end(threads)
         if self._failure is not None:
             raise self._failure
 
@@ -248,11 +252,16 @@ class Coroutines:
                 setattr(each, "_log_destroy_pending", False)  # noqa: B010 - this says it
                 log.warning("%r was cancelled at its worker's end, and goes on all the same", each.get_name())
         await loop.shutdown_asyncgens()
-        if not self._stop.forced and self._failure is None:
-            await loop.shutdown_default_executor()
 
 
 _END: Any = object()
+
+
+def _end(threads: ThreadPoolExecutor) -> None:
+    """End the threads of ``asyncio.to_thread``; one that is stuck, its coroutine cancelled, is left behind."""
+    ending = threading.Thread(target=threads.shutdown, name="ipcq-ending", daemon=True)
+    ending.start()
+    ending.join(GRACE)
 
 
 def _complete(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:

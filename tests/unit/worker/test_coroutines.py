@@ -561,6 +561,51 @@ def test_a_breaker_sees_what_coroutines_raise() -> None:
     assert "open" in repr(breaker)
 
 
+def test_a_run_that_takes_too_long_and_does_not_obey_has_failed() -> None:
+    """After the grace its task is told so, another one has its place, and what it gives later is nobody's."""
+    late = asyncio.Event()
+
+    async def handler(number: int) -> str:
+        if number == 1:
+            late.set()
+            await asyncio.sleep(0)
+            return "in time"
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await late.wait()
+        return "too late"
+
+    backend = FakeBackend()
+    backend.tasks.put(Task.of(0, timeout=0.02))
+    backend.tasks.put(Task.of(1))
+    Worker("w", backend, handler).run(until_empty=True)
+
+    failed, finished = _outcomes(backend)
+    assert failed[:2] == ("fail", "ipcq.errors.TaskTimeout")
+    assert finished == ("finish", 1, "in time")
+
+
+def test_a_thread_that_is_stuck_does_not_keep_the_worker() -> None:
+    """A cancelled coroutine leaves its thread behind, for which nobody waits."""
+    go = threading.Event()
+
+    async def handler(_: int) -> None:
+        await asyncio.to_thread(go.wait)
+
+    backend = FakeBackend()
+    backend.tasks.put(Task.of(0, timeout=0.02))
+    try:
+        Worker("w", backend, handler).run(until_empty=True)
+        assert _outcomes(backend)[0][1] == "ipcq.errors.TaskTimeout"
+        assert backend.log[-1] == "leave"
+    finally:
+        go.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith(("ipcq-to-thread", "ipcq-ending")):
+                thread.join(10)
+
+
 # --- trouble --------------------------------------------------------------------------------------
 
 
