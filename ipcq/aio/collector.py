@@ -184,7 +184,7 @@ class Collector:
             if self._drain(self._completions):
                 self._tell_of_expired(self._completions)
             self._end_late(work.late)
-        if self._waiting:
+        if self._waiting and not self._told:  # what was told before this line may not have woken `ready`
             self._collect(self._completions)
 
     def _add(self, completions: Completions, ids: list[TaskId]) -> None:

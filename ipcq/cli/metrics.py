@@ -126,6 +126,11 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Answer)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing, if the one who asked has gone: that is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Answer(BaseHTTPRequestHandler):
     """One request: ``GET /metrics``."""

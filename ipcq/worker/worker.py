@@ -307,8 +307,8 @@ class Worker:
                 context.tasks += 1
                 self.progressed()
             if self._halted:
-                break
-        return False
+                return False
+        return True  # the stream came to its end
 
     def _tell_idle(self) -> None:
         if not self._idle and not self._halted:

@@ -18,6 +18,7 @@ from ipcq import (
     Pipe,
     QueueClosed,
     ResultExpired,
+    Status,
     TaskId,
     TaskNotFound,
     TaskResult,
@@ -77,6 +78,48 @@ def test_ten_thousand_wait_without_a_thread_each(queue: MemoryStorage) -> None:
     assert [thread.name for thread in threads] == ["ipcq-aio-collector"]
     assert values == list(range(count))
     assert not any(thread.is_alive() for thread in threads)
+
+
+class _Beginning:
+    """A backend that lets somebody else in while it begins to wait, and notes for whom it waits."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.awaited: set[TaskId] = set()
+        self.waited_for: list[set[TaskId]] = []
+        self._meanwhile = meanwhile
+
+    def wait_for(self, ids: list[TaskId]) -> _Beginning:
+        self._meanwhile()
+        return self
+
+    def add(self, ids: list[TaskId]) -> None:
+        self.awaited.update(ids)
+
+    def wake(self) -> None:
+        """Whoever waits here looks up by itself."""
+
+    def ready(self, timeout: float) -> list[TaskResult[Any]]:
+        self.waited_for.append(set(self.awaited))
+        results = [TaskResult(each, Status.DONE, 1) for each in self.awaited]
+        self.awaited.clear()
+        return results
+
+
+def test_who_comes_while_the_first_wait_begins_is_not_overlooked() -> None:
+    """The thread waits for results only when it has asked for all."""
+
+    async def main() -> list[set[TaskId]]:
+        loop, ids = asyncio.get_running_loop(), [TaskId.new(), TaskId.new()]
+        futures = [loop.create_future(), loop.create_future()]
+        backend = _Beginning(lambda: waiting._collector.ask({ids[1]: futures[1]}))
+        async with AsyncQueue(backend) as waiting:
+            waiting._collector.ask({ids[0]: futures[0]})
+            await asyncio.gather(*futures)
+        return backend.waited_for
+
+    first, *_ = asyncio.run(main())
+
+    assert len(first) == 2
 
 
 def test_all_who_wait_for_one_task_get_its_result(queue: MemoryStorage) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -24,6 +27,14 @@ def _get(url: str) -> tuple[int, str, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def _ask_and_go(url: str) -> None:
+    """Reset the connection instead of reading the answer."""
+    place = urllib.parse.urlsplit(url)
+    with socket.create_connection((place.hostname, place.port or 80), 20) as asking:
+        asking.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_the_figures_are_written(queue: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +81,7 @@ def test_they_are_served_until_a_signal(queue: MemoryStorage) -> None:
             assert f'ipcq_backlog_tasks{{queue="{queue.queue}"}} {pushed}\n' in text
             queue.push(pushed)
         assert _get(url.removesuffix("metrics"))[0] == 404
+        _ask_and_go(url)
         queue.destroy(force=True)
         assert _get(url)[0] == 503
         process.send_signal(signal.SIGTERM)

@@ -116,6 +116,16 @@ def test_a_short_pause_is_no_end() -> None:
     assert worker.tasks == 2
 
 
+def test_a_stream_that_ends_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a source that is used up; it is not asked for again."""
+    backend = FakeBackend([1])
+    monkeypatch.setattr(FakeBackend.stream, "__iter__", lambda stream: iter([next(stream)]))
+    worker = Worker("w", backend, lambda args: args)
+    worker.run()
+    assert worker.tasks == 1
+    assert [entry for entry in backend.log if entry[0] == "poll"] == [("poll", 1)]
+
+
 def test_paused_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits at once."""
     backend = FakeBackend([1])
