@@ -258,7 +258,7 @@ _END: Any = object()
 
 
 def _end(threads: ThreadPoolExecutor) -> None:
-    """End the threads of ``asyncio.to_thread``; one that is stuck, its coroutine cancelled, is left behind."""
+    """End the threads of ``asyncio.to_thread``; one that is stuck, its coroutine cancelled, is left."""
     ending = threading.Thread(target=threads.shutdown, name="ipcq-ending", daemon=True)
     ending.start()
     ending.join(GRACE)
