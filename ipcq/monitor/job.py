@@ -10,7 +10,7 @@ from ..errors import HandlerNotFound, NotSupported
 from ..layer import Layer
 from ..limits import Limits
 from ..worker.handler import Handler, check_handler
-from ..worker.injection import Provide
+from ..worker.injection import Prepares, Provide
 from ..worker.kinds import check_kinds
 from ..worker.telling import Listener
 from ..worker.worker import WorkerBackend
@@ -57,7 +57,7 @@ class Job(NamedTuple):
         """
         check_handler(handler)
         layers = tuple(layers)
-        if not isinstance(handler, str):
+        if not isinstance(handler, (str, Prepares)):  # names are looked for where they are run
             check_kinds(handler, layers, concurrency)
         try:
             storage = pickle.dumps(backend)

@@ -11,6 +11,7 @@ from ipcq.errors import HandlerNotFound, NotSupported
 from ipcq.monitor import Monitor
 from ipcq.monitor.job import Job
 from ipcq.monitor.words import how
+from ipcq.worker import Router
 
 from .fakes import Files, handle
 
@@ -38,6 +39,9 @@ def test_a_job_survives_the_way(backend: Files) -> None:
     assert isinstance(opened, Files)
     assert (opened.directory, handler, layers) == (backend.directory, handle, ())
     assert Job.pack(backend, "m:f", [], 1).open()[1] == "m:f"
+    assert isinstance(Job.pack(backend, Router({"tag": "m:f"}), [], 1).open()[1], Router), (
+        "nothing is imported"
+    )
 
 
 def test_what_no_other_process_finds_is_refused_when_the_monitor_is_made(backend: Files) -> None:
