@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Any
 
 from ..backend import TaskStream, WorkerLease, WorkerRequest
+from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
 from ..task import Task
 from .calls import Calls
-from .whole import Whole
 
 __all__ = ["AsyncLease"]
 
@@ -18,7 +18,7 @@ __all__ = ["AsyncLease"]
 class AsyncLease:
     """`WorkerLease` with coroutines; what `AsyncQueue.register_worker` returns."""
 
-    def __init__(self, calls: Calls, backend: Whole, lease: WorkerLease) -> None:
+    def __init__(self, calls: Calls, backend: Every, lease: WorkerLease) -> None:
         self._calls = calls
         self._backend = backend
         self._lease = lease

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backends.capabilities import Every
 from ..task import TaskId
 from .calls import Calls
 from .pushing import push_one
-from .whole import Whole
 
 __all__ = ["AsyncWeakSink"]
 
@@ -15,7 +15,7 @@ __all__ = ["AsyncWeakSink"]
 class AsyncWeakSink:
     """`WeakSink` with a coroutine; what `AsyncQueue.weak` returns."""
 
-    def __init__(self, calls: Calls, backend: Whole) -> None:
+    def __init__(self, calls: Calls, backend: Every) -> None:
         self._calls = calls
         self._sink = backend.weak()
 

@@ -2,54 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ..backend import (
-    AskWorker,
-    Backend,
-    Cancel,
-    ConfigExt,
-    EndRun,
-    FetchById,
-    RegisterWorker,
-    Reschedule,
-    ResumeAbandoned,
-    ResumeById,
-    Update,
-    Vacuum,
-    WaitForCompletion,
-)
+from ..backends.capabilities import Every
 from ..backends.refusing import missing
-from ..expose import ListAllTasks, ListQueues, ListTasks, ListWorkers, Metrics
-from ..sink import TaskSink, WeakTaskSink
 
-__all__ = ["Whole", "whole"]
-
-
-class Whole(
-    AskWorker,
-    Backend,
-    Cancel,
-    ConfigExt,
-    EndRun,
-    FetchById,
-    ListAllTasks,
-    ListQueues,
-    ListTasks,
-    ListWorkers,
-    Metrics,
-    Reschedule,
-    ResumeAbandoned,
-    RegisterWorker,
-    ResumeById,
-    TaskSink,
-    Update,
-    Vacuum,
-    WaitForCompletion,
-    WeakTaskSink,
-    Protocol,
-):
-    """Everything that `AsyncQueue` has."""
+__all__ = ["whole"]
 
 
 class _Asked:
@@ -70,6 +28,6 @@ class _Asked:
                 raise missing(name, self._backend) from error
 
 
-def whole(backend: object) -> Whole:
+def whole(backend: object) -> Every:
     """The same backend, in the eyes of a type checker with every capability."""
-    return cast("Whole", _Asked(backend))
+    return cast("Every", _Asked(backend))

@@ -1,32 +1,52 @@
-"""What a backend that can do all says of itself."""
+"""All that a backend can do, and what one that can do it says of itself."""
 
 from __future__ import annotations
 
-__all__ = ["EVERY_CAPABILITY"]
+from typing import Protocol
+
+from ..backend import (
+    AskWorker,
+    Backend,
+    Cancel,
+    ConfigExt,
+    EndRun,
+    FetchById,
+    RegisterWorker,
+    Reschedule,
+    ResumeAbandoned,
+    ResumeById,
+    Update,
+    Vacuum,
+    WaitForCompletion,
+)
+from ..expose import Expose
+from ..sink import WeakTaskSink
+
+__all__ = ["EVERY_CAPABILITY", "Every"]
+
+
+class Every(
+    AskWorker,
+    Backend,
+    Cancel,
+    ConfigExt,
+    EndRun,
+    Expose,
+    FetchById,
+    RegisterWorker,
+    Reschedule,
+    ResumeAbandoned,
+    ResumeById,
+    Update,
+    Vacuum,
+    WaitForCompletion,
+    WeakTaskSink,
+    Protocol,
+):
+    """A backend with every capability, in the eyes of a type checker."""
+
 
 EVERY_CAPABILITY = frozenset(
-    [
-        "AskWorker",
-        "Backend",
-        "Cancel",
-        "ConfigExt",
-        "EndRun",
-        "Expose",
-        "FetchById",
-        "ListAllTasks",
-        "ListQueues",
-        "ListTasks",
-        "ListWorkers",
-        "Metrics",
-        "RegisterWorker",
-        "Reschedule",
-        "ResumeAbandoned",
-        "ResumeById",
-        "TaskSink",
-        "Update",
-        "Vacuum",
-        "WaitForCompletion",
-        "WeakTaskSink",
-    ]
+    each.__name__ for each in Every.__mro__ if each is not Every and each.__module__.startswith("ipcq.")
 )
 """Names of the Protocols, as `Backend.capabilities` returns them."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..errors import Abort, RetryAfter
-from ..layer import CallNext, GivenUp, Overrun, PutOff
+from ..errors import Abort
+from ..layer import CallNext, Overrun, PutOff, failure_of
 from ..task import Task
 from .circuit import Circuit
 
@@ -109,7 +109,4 @@ class CircuitBreaker:
 
 def _cause(error: BaseException) -> BaseException:
     """What went wrong, under what layers further in, or a limit, made of it."""
-    if isinstance(error, Overrun):
-        return error.error
-    of_another = isinstance(error, (RetryAfter, GivenUp)) and error.__cause__ is not None
-    return error.__cause__ if of_another and error.__cause__ else error
+    return error.error if isinstance(error, Overrun) else failure_of(error)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import backend, expose, sink
+from ..backends.capabilities import Every
 from ..errors import NotSupported
 from ..result import ErrorInfo
 from ..task import Task, TaskId
 from .expecting import Broken, expect_equal, expect_raises
-from .stage import Every
 
 __all__ = ["CALLS", "PARTS", "PROTOCOLS", "WITH", "check_refusal"]
 

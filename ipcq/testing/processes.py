@@ -12,9 +12,10 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from ..backends.capabilities import Every
 from ..result.error_info import RemoteTraceback
 from .expecting import PATIENCE, Broken
-from .stage import Every, Stage
+from .stage import Stage
 
 __all__ = ["Actor", "Troupe"]
 

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any, cast
 
 from ..backend import Backend
+from ..backends.capabilities import Every
 from .expecting import Broken
 from .processes import Actor, Troupe
-from .stage import Every, Stage
+from .stage import Stage
 
 __all__ = ["CannotShow", "Scene"]
 

@@ -5,56 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..backend import (
-    AskWorker,
-    Backend,
-    Cancel,
-    ConfigExt,
-    EndRun,
-    FetchById,
-    RegisterWorker,
-    Reschedule,
-    ResumeAbandoned,
-    ResumeById,
-    TaskStream,
-    Update,
-    Vacuum,
-    WaitForCompletion,
-    WorkerLease,
-)
-from ..expose import Expose
-from ..sink import WeakTaskSink
+from ..backend import TaskStream, WorkerLease
+from ..backends.capabilities import Every
 from ..status import Status
 from ..task import Task, TaskId
 from .expecting import PATIENCE, Broken
 
-__all__ = ["Every", "Hands", "Seen", "Stage"]
+__all__ = ["Hands", "Seen", "Stage"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Every(
-    AskWorker,
-    Backend,
-    Cancel,
-    ConfigExt,
-    EndRun,
-    Expose,
-    FetchById,
-    RegisterWorker,
-    Reschedule,
-    ResumeAbandoned,
-    ResumeById,
-    Update,
-    Vacuum,
-    WaitForCompletion,
-    WeakTaskSink,
-    Protocol,
-):
-    """A backend as a check sees it; which parts it may use is said where the check is listed."""
 
 
 @dataclass(frozen=True)

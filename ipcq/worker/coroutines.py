@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..backend import TaskStream
-from ..errors import TaskTimeout
 from ..layer import CallNext, ForcedStop, Layer, Overrun
+from ..limits.judging import Reason, error_of
 from ..task import Task, TaskId
 from . import events
 from .context import WorkerContext
@@ -288,9 +288,4 @@ def _around(layer: Layer, call_next: CallNext) -> CallNext:
 
 
 def _overrun(timeout: float) -> Overrun:
-    return Overrun(
-        TaskTimeout(
-            f"the task ran for longer than its {timeout:g} s, and its coroutine was cancelled;"
-            " raise run_timeout= or Limits(timeout=...)"
-        )
-    )
+    return Overrun(error_of(Reason.TIME, timeout, "its coroutine was cancelled"))

@@ -132,7 +132,7 @@ class Worker:
         if self._state is WorkerState.RUNNING:
             raise RuntimeError(f"{self!r} is running already; make another worker for another thread")
         self._state = WorkerState.RUNNING
-        started = False
+        self._idle = started = False
         names = [getattr(layer, "__name__", type(layer).__name__) for layer in self._layers]
         try:
             with (
