@@ -72,7 +72,7 @@ _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
 _STATUSES = tuple(Status)
 _HIGH = 0xFFFF_FFFF << 32
 _META = Struct(f"={M_INLINE}Q")
-_WORD = Struct("=Q")
+_WORD, _WORDS = Struct("=Q"), Struct("=QQ")
 
 
 def checksum(codec: str) -> int:
@@ -245,6 +245,11 @@ _AT_ONCE = {"payload", "_decode", "_args"}
 _LAZY = {name: Task.__dict__[name] for name in Task.__slots__ if name not in _AT_ONCE}
 
 
+def _id_of(raw: bytes) -> TaskId:
+    high, low = _WORDS.unpack_from(raw, 8 * M_ID_HI)
+    return TaskId(high << 64 | low)
+
+
 def _timeout_of(raw: bytes) -> float | None:
     (timeout,) = _WORD.unpack_from(raw, 8 * M_TIMEOUT)
     return timeout / 1e6 if timeout else None
@@ -252,7 +257,7 @@ def _timeout_of(raw: bytes) -> float | None:
 
 # What layers ask every task for. One that has metadata was filled at once.
 _ALONE: dict[str, Callable[[bytes], Any]] = {
-    "id": lambda raw: Slot.of(0, 0, raw).id,
+    "id": _id_of,
     "timeout": _timeout_of,
     "metadata": lambda raw: {},
 }

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ipcq.backends.memory import MemoryStorage
 
 
-@pytest.mark.parametrize("parts", [{}, {"timeout": 2.5}, {"metadata": {"a": 1}, "timeout": 1.0}])
+@pytest.mark.parametrize("parts", [{}, {"run_timeout": 2.5}, {"metadata": {"a": 1}, "run_timeout": 1.0}])
 def test_what_is_read_alone_is_what_is_read_with_all(queue: MemoryStorage, parts: dict[str, Any]) -> None:
     """A task tells the same of itself, whatever was asked for first, and what is set stays."""
     task_id = queue.push([1], **parts)
@@ -18,7 +18,7 @@ def test_what_is_read_alone_is_what_is_read_with_all(queue: MemoryStorage, parts
     assert isinstance(task, HeldTask)
     assert (task.id, task.timeout, task.metadata) == (
         task_id,
-        parts.get("timeout"),
+        parts.get("run_timeout"),
         parts.get("metadata", {}),
     )
     task.timeout = 7.0
