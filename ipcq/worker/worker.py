@@ -20,7 +20,6 @@ from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
 from .kinds import awaits, check_kinds
 from .pausing import Pause
-from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -210,9 +209,8 @@ class Worker:
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
-        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
-        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         if self._awaits:
             self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)
