@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,7 @@ from .injection import Injector
 from .pausing import Pause
 from .run import GRACE, Run, awaitable_of
 from .stopping import Stop
+from .storing import Storing
 from .telling import Teller
 
 __all__ = ["Coroutines"]
@@ -28,7 +30,8 @@ log = logging.getLogger("ipcq.worker")
 
 
 class Coroutines:
-    """Takes tasks in a thread and runs them in a loop of its own, in the thread that calls `run`.
+    """Takes tasks in a thread, runs them in a loop of its own, in the thread that calls `run`, and stores how
+    they ended in a third one.
 
     The first stop: nothing more is taken, what was held ahead goes back at once, what runs is finished. The
     second: what runs is cancelled and goes back, too. A coroutine that is cancelled and goes on has `GRACE`
@@ -38,13 +41,14 @@ class Coroutines:
         poll: opens a stream of tasks; anew after each pause.
         pause: whether to take none for a while.
         tell: told when it pauses, and when there is nothing to do.
-        acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave.
+        acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave,
+            in a thread of its own.
         call: the handler, without its layers.
         layers: the first outermost.
         concurrency: how many run at a time.
         timeout_of: seconds that a run may take; None for no limit.
         begun: called when it is about to take its first task.
-        ended: called after each run.
+        ended: called after each run, when its end is stored.
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class Coroutines:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
         self._runs: dict[Run, None] = {}
+        self._storing = Storing(self._store, self._was_stored)
+        self._stored: deque[tuple[Run, BaseException | None]] = deque()
         self._failure: BaseException | None = None
         self._late: tuple[TaskId | None, ForcedStop] = None, ForcedStop()
 
@@ -105,25 +111,31 @@ class Coroutines:
                 "an event loop runs in this thread, and the worker needs one of its own; run it in another"
                 " thread: await asyncio.to_thread(worker.run)"
             )
-        loop = asyncio.new_event_loop()
+        with self._storing:
+            self._turn(until_empty)
+        while self._stored:
+            self._take_in()
+        if self._failure is not None:
+            raise self._failure
+
+    def _turn(self, until_empty: bool) -> None:
+        """Run the loop."""
+        loop = self._loop = asyncio.new_event_loop()
         threads = ThreadPoolExecutor(thread_name_prefix="ipcq-to-thread")
         loop.set_default_executor(threads)
         try:
             _complete(loop, loop.create_task(self._main(loop, until_empty)))
         finally:
-            self._loop = None
             self._break_off()  # there is something to do only if the loop was broken
             try:
                 loop.run_until_complete(self._leave(loop))
             finally:
+                self._loop = None
                 loop.close()
                 _end(threads)
-        if self._failure is not None:
-            raise self._failure
 
     async def _main(self, loop: asyncio.AbstractEventLoop, until_empty: bool) -> None:
         self._news = asyncio.Event()
-        self._loop = loop
         with ThreadPoolExecutor(1, "ipcq-taking") as thread:
             async with self._injector.providing_in_loop():
                 try:
@@ -169,7 +181,7 @@ class Coroutines:
                 return True
             if task is not None:
                 self._is_idle = False
-                self._begin(task)
+                await self._begin(task, thread)
             del task  # or what it holds is ours until the next one comes
         return False
 
@@ -186,9 +198,10 @@ class Coroutines:
     def _halted(self) -> bool:
         return self._is_over or self._pause.requested
 
-    def _begin(self, task: Task[Any]) -> None:
+    async def _begin(self, task: Task[Any], thread: ThreadPoolExecutor) -> None:
+        assert self._loop is not None
         if self._halted:
-            self._context.lease.give_back(task)
+            await self._loop.run_in_executor(thread, self._context.lease.give_back, task)
             return
         run = Run(task, lambda: self._started(task), self._ended)
         self._runs[run] = None
@@ -201,16 +214,31 @@ class Coroutines:
         return self._call(task, self._context)
 
     def _ended(self, run: Run) -> None:
-        """Store how it ended: with no step of the loop between the end of a run and this."""
-        del self._runs[run]
-        try:
-            self._acknowledge(run.task, self._context, run.outcome)
-            self._on_end()
-        except BaseException as error:  # the queue is gone
-            self._fail(error)
-        self._tell()
+        """Have it stored how it ended; until then it has its place among those that run."""
         if not run.coroutine.done():
             log.warning("task %s was cancelled, and its coroutine goes on all the same", run.task.id)
+        self._storing.put(run)
+
+    def _store(self, run: Run) -> None:
+        self._acknowledge(run.task, self._context, run.outcome)
+
+    def _was_stored(self, run: Run, error: BaseException | None) -> None:
+        """In the thread that stores."""
+        self._stored.append((run, error))
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # closed in this moment
+                loop.call_soon_threadsafe(self._take_in)
+
+    def _take_in(self) -> None:
+        """Note one end that was stored."""
+        run, error = self._stored.popleft()
+        del self._runs[run]
+        if error is None:
+            self._on_end()
+        else:  # the queue is gone
+            self._fail(error)
+        self._tell()
 
     def _fail(self, error: BaseException) -> None:
         """Nothing can be taken or stored any more."""

@@ -152,8 +152,9 @@ class Worker:
     def on_event(self, listener: Listener) -> Listener:
         """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
 
-        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
-        What it raises is logged. To be said before `run`.
+        It is called in the thread in which the thing happens, before that goes on: it should be quick. The
+        ends of coroutines are stored, and so told, in a thread beside their loop. What it raises is logged.
+        To be said before `run`.
 
         Returns:
             The listener.
