@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,13 @@ from ..task import Task, TaskId
 from . import events
 from .context import WorkerContext
 from .injection import Injector
+from .ownloop import run_in_own_loop
 from .pausing import Pause
-from .run import GRACE, Run, awaitable_of
+from .run import Run, awaitable_of
 from .stopping import Stop
 from .storing import Storing
 from .telling import Teller
+from .turning import Turning
 
 __all__ = ["Coroutines"]
 
@@ -76,6 +77,7 @@ class Coroutines:
         self._stop: Stop = context.stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
+        self._turning: Turning | None = None
         self._runs: dict[Run, None] = {}
         self._storing = Storing(self._store, self._was_stored)
         self._stored: deque[tuple[Run, BaseException | None]] = deque()
@@ -99,6 +101,12 @@ class Coroutines:
             with suppress(RuntimeError):  # closed in this moment
                 loop.call_soon_threadsafe(self._look)
 
+    def watch(self) -> None:
+        """Have it logged what blocks the loop; to be called twice a second, from another thread."""
+        turning = self._turning
+        if turning is not None and self._runs:
+            turning.look()
+
     def overrun(self, task_id: TaskId | None, reason: Overrun) -> None:
         """Have the run of that task end so, after a forced stop was asked for; in a signal handler."""
         self._late = task_id, reason
@@ -106,36 +114,17 @@ class Coroutines:
 
     def run(self, until_empty: bool) -> None:
         """Run tasks until told to stop; RuntimeError where a loop runs in this thread."""
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                "an event loop runs in this thread, and the worker needs one of its own; run it in another"
-                " thread: await asyncio.to_thread(worker.run)"
-            )
         with self._storing:
-            self._turn(until_empty)
+            # There is something to break off only if the loop was broken.
+            run_in_own_loop(lambda: self._main(until_empty), self._break_off)
         while self._stored:
             self._take_in()
         if self._failure is not None:
             raise self._failure
 
-    def _turn(self, until_empty: bool) -> None:
-        """Run the loop."""
-        loop = self._loop = asyncio.new_event_loop()
-        threads = ThreadPoolExecutor(thread_name_prefix="ipcq-to-thread")
-        loop.set_default_executor(threads)
-        try:
-            _complete(loop, loop.create_task(self._main(loop, until_empty)))
-        finally:
-            self._break_off()  # there is something to do only if the loop was broken
-            try:
-                loop.run_until_complete(self._leave(loop))
-            finally:
-                self._loop = None
-                loop.close()
-                _end(threads)
-
-    async def _main(self, loop: asyncio.AbstractEventLoop, until_empty: bool) -> None:
-        self._news = asyncio.Event()
+    async def _main(self, until_empty: bool) -> None:
+        self._news, self._turning = asyncio.Event(), Turning()
+        self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "ipcq-taking") as thread:
             async with self._injector.providing_in_loop():
                 try:
@@ -269,38 +258,8 @@ class Coroutines:
         await self._news.wait()
         self._news.clear()
 
-    async def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End what handlers left in the loop; what does not obey is left behind."""
-        left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-        for each in left:
-            each.cancel()
-        if left:
-            _, deaf = await asyncio.wait(left, timeout=GRACE)
-            for each in deaf:
-                setattr(each, "_log_destroy_pending", False)  # noqa: B010 - this says it
-                log.warning("%r was cancelled at its worker's end, and goes on all the same", each.get_name())
-        await loop.shutdown_asyncgens()
-
 
 _END: Any = object()
-
-
-def _end(threads: ThreadPoolExecutor) -> None:
-    """End the threads of ``asyncio.to_thread``; one that is stuck, its coroutine cancelled, is left."""
-    ending = threading.Thread(target=threads.shutdown, name="ipcq-ending", daemon=True)
-    ending.start()
-    ending.join(GRACE)
-
-
-def _complete(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
-    """Run the loop until that is done, though what a handler started there may exit."""
-    while not main.done():
-        try:
-            loop.run_until_complete(main)
-        except (SystemExit, KeyboardInterrupt) as error:  # signals do not raise here
-            if main.done():
-                raise
-            log.warning("a coroutine that a handler started raised %r; the worker goes on", error)
 
 
 def _chain(layers: Iterable[Layer], call: CallNext) -> CallNext:

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import nullcontext
-from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,7 +137,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
+                Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -191,6 +190,12 @@ class Worker:
             self.pause()
         else:
             self.resume()
+
+    def _beaten(self) -> None:
+        self._tell(events.HeartBeat)
+        loop = self._loop
+        if loop is not None:
+            loop.watch()
 
     def _rouse(self) -> None:
         self._pause.interrupt()
