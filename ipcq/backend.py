@@ -129,6 +129,14 @@ class WorkerLease(Protocol):
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged; False if not ours now."""
         ...
 
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; False if not ours now.
+
+        One step: whoever took or ended the task meanwhile is not disturbed. A backend without `Reschedule`
+        may raise `NotSupported`.
+        """
+        ...
+
     def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""
         ...

@@ -30,6 +30,7 @@ __all__ = [
     "leave",
     "look",
     "new_ids",
+    "postpone",
     "push_until_killed",
     "push_weakly",
     "run_worker",
@@ -103,6 +104,12 @@ def give_back(stage: Stage, task_id: TaskId) -> bool:
     """Give a task back."""
     owner, task = stage.running[task_id]
     return owner.lease.give_back(task)
+
+
+def postpone(stage: Stage, task_id: TaskId, seconds: float) -> bool:
+    """Put a task off that a worker here has."""
+    owner, task = stage.running[task_id]
+    return owner.lease.postpone(task, seconds)
 
 
 def leave(stage: Stage, worker: str = "worker") -> None:

@@ -88,6 +88,7 @@ class Desk:
             Verb.TAKE: self._take,
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
+            Verb.POSTPONE: self._postpone,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -256,6 +257,20 @@ class Desk:
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
         return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
+
+    def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
+        """Put a task off, as there is room."""
+        task = _held(task_id, lease)
+
+        def attempt(over: bool) -> Answer | None:
+            try:
+                return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
+            except QueueFull:
+                if over:
+                    raise
+                return None
+
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
 
     # --- one task -----------------------------------------------------------------------------------
 

@@ -207,6 +207,19 @@ class PipeLease:
         with self._ending(task):
             return bool(self.ask(Verb.GIVE_BACK, *held))
 
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
+        if task.lease is None or not self.is_ours:
+            return False
+        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        while True:
+            try:
+                with self._ending(task):
+                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+            except QueueFull:
+                if time.monotonic() > until:
+                    raise
+
     @contextmanager
     def _ending(self, *tasks: Task[Any]) -> Iterator[None]:
         """While entered, tasks are on their way out of our hands; where no server is told, they stay ours."""

@@ -186,6 +186,9 @@ def test_a_coroutine_takes_tasks_by_a_lease(queue: MemoryStorage) -> None:
                 error = ErrorInfo("Boom", "no")
                 assert await lease.fail(expect(await stream.__anext__()), error) is Status.KILLED
                 assert await lease.give_back(expect(await stream.__anext__()))
+                put_off = expect(await stream.__anext__())
+                assert await lease.postpone(put_off, 60)
+                assert not await lease.give_back(put_off)
                 async for task in stream:
                     assert task is not None
                     break
