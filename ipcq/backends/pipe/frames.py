@@ -84,6 +84,9 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
+    TAKE_TURN = 40
+    TAKE_PERMIT = 41
+    KEEP_PERMITS = 42
 
 
 class Outcome(IntEnum):
