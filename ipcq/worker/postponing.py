@@ -28,6 +28,7 @@ class Postponing:
         backend: whose task it is.
         lease: of the worker that has it.
         stop: whether that is to end.
+        told: called with the task and the seconds once it is put off.
         sleep: waits so many seconds; for tests.
     """
 
@@ -37,10 +38,11 @@ class Postponing:
         lease: WorkerLease,
         stop: Stop,
         *,
+        told: Callable[[Task[Any], float], object] = lambda _task, _seconds: None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._backend: Any = backend
-        self._lease, self._stop, self._sleep = lease, stop, sleep
+        self._lease, self._stop, self._told, self._sleep = lease, stop, told, sleep
 
     def __repr__(self) -> str:
         return f"<Postponing for {self._lease!r}>"
@@ -70,7 +72,8 @@ class Postponing:
         except QueueFull:
             return False
         except (IllegalTransition, TaskNotFound):
-            pass  # it ended, or was removed, in this moment
+            return True  # it ended, or was removed, in this moment
+        self._told(task, seconds)
         return True
 
 

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import nullcontext
-from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -139,7 +138,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
+                Heartbeat(lease, self._obey, beaten=self._tell.beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -210,8 +209,8 @@ class Worker:
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
-        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
+        postpone = Postponing(self._backend, told, self._stop, told=self._tell.postponed)
         context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         if self._awaits:

@@ -150,7 +150,7 @@ class StoreStream(AwaitedTasks):
             left = until - time.monotonic()
             if left <= 0 or self._woken:
                 self._woken = False
-                self._recovery.tick()
+                self._lease.returned.add(self._recovery.tick())
                 return None
             if not ids:
                 self._desk.view.sleep(seen, min(left, self._until_due()), fruitless)
