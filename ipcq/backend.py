@@ -104,8 +104,12 @@ class WorkerLease(Protocol):
         """What another process asks of this worker."""
         ...
 
-    def heartbeat(self) -> None:
-        """Tell people that the worker moves, and do its share of the queue's housekeeping."""
+    def heartbeat(self) -> list[TaskId]:
+        """Tell people that the worker moves, and do its share of the queue's housekeeping.
+
+        Returns:
+            The tasks of dead owners that went back to the queue by that, and while it looked for tasks since.
+        """
         ...
 
     def finish(self, task: Task[Any], value: Any) -> None:
@@ -163,7 +167,7 @@ class Backend(Protocol):
         """
         ...
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
         ...
 

@@ -9,7 +9,7 @@ from ..backend import TaskStream, WorkerLease, WorkerRequest
 from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task
+from ..task import Task, TaskId
 from .calls import Calls
 
 __all__ = ["AsyncLease"]
@@ -52,9 +52,9 @@ class AsyncLease:
         self._calls.check()
         return self._backend.poll(self._lease, prefetch=prefetch)
 
-    async def heartbeat(self) -> None:
-        """Tell people that the worker moves; twice a second is enough."""
-        await self._calls.run(self._lease.heartbeat)
+    async def heartbeat(self) -> list[TaskId]:
+        """Tell people that the worker moves; twice a second is enough. See `WorkerLease.heartbeat`."""
+        return await self._calls.run(self._lease.heartbeat)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

@@ -191,8 +191,8 @@ class Worker:
         else:
             self.resume()
 
-    def _beaten(self) -> None:
-        self._tell(events.HeartBeat)
+    def _beaten(self, returned: list[TaskId]) -> None:
+        self._tell.beaten(returned)
         loop = self._loop
         if loop is not None:
             loop.watch()

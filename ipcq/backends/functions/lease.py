@@ -13,7 +13,7 @@ from ...backend import WorkerRequest
 from ...errors import LeaseLost, NotSupported
 from ...result import ErrorInfo, TaskResult
 from ...status import Status, check_transition
-from ...task import Lease, Task
+from ...task import Lease, Task, TaskId
 from .source import Source
 
 __all__ = ["FunctionLease"]
@@ -47,8 +47,9 @@ class FunctionLease:
         """Nobody can ask from another process."""
         return WorkerRequest.RUN
 
-    def heartbeat(self) -> None:
-        """There is nobody to tell."""
+    def heartbeat(self) -> list[TaskId]:
+        """There is nobody to tell, and nobody else's tasks to return."""
+        return []
 
     def start(self, task: Task[Any]) -> Task[Any]:
         """PENDING or FAILED -> RUNNING."""

@@ -281,9 +281,9 @@ class Pipe:
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return PipeStream(worker, prefetch, self._decoder, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: stores what a run gave, whatever the layers inside it do."""

@@ -197,8 +197,8 @@ class Desk:
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
-        lease.heartbeat()
-        return Answer(int(lease.request))
+        back = [*lease.heartbeat(), *self.members.returned.fetch()]
+        return Answer([int(lease.request), pack_ids(back)])
 
     def _leave(self, token: int) -> Answer:
         self.members.leave(token)

@@ -22,7 +22,7 @@ from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
+from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
 
 __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 
@@ -137,9 +137,11 @@ class PipeLease:
         """What another process asks of this worker, as the last heartbeat was told."""
         return self._request
 
-    def heartbeat(self) -> None:
-        """Tell the server that the worker moves."""
-        self._request = WorkerRequest(self.ask(Verb.BEAT))
+    def heartbeat(self) -> list[TaskId]:
+        """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        request, back = self.ask(Verb.BEAT)
+        self._request = WorkerRequest(request)
+        return unpack_ids(back)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

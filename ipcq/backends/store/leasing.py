@@ -16,6 +16,7 @@ from ...status import Status
 from ...task import Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
+from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
 from .failing import failed
@@ -64,6 +65,7 @@ class StoreLease:
         self.desk = desk
         self.worker_id = worker_id
         self.stream: StoreStream | None = None
+        self.returned = Returned()  # by looks for tasks since the last heartbeat
         self.closed = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
@@ -120,9 +122,13 @@ class StoreLease:
             found = self.desk.index.workers.get(self.owner.number)
         return WorkerRequest(found[1].request) if found is not None else WorkerRequest.RUN
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
-        self._recovery.tick()
+        back = self._recovery.tick()
+        self._beat_once()
+        return self.returned.fetch() + back
+
+    def _beat_once(self) -> None:
         self.desk.view.refresh()  # for what is asked of us
         now = time.monotonic()
         if now - self._beat < self._beat_every or not self.is_ours:

@@ -60,7 +60,8 @@ class Files:
     def poll(self, worker: Any, *, prefetch: int = 1) -> FileStream:
         return FileStream(self.directory)
 
-    def heartbeat(self, worker: Any) -> None: ...
+    def heartbeat(self, worker: Any) -> list[TaskId]:
+        return []
 
     def middleware(self) -> Layer:
         return acknowledge
@@ -86,7 +87,8 @@ class FileLease:
     def __init__(self, directory: Path, worker_id: str) -> None:
         self.directory, self.worker_id = directory, worker_id
 
-    def heartbeat(self) -> None: ...
+    def heartbeat(self) -> list[TaskId]:
+        return []
 
     def finish(self, task: Task[Any], value: Any) -> None:
         self._end(task, "done", str(value))

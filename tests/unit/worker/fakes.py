@@ -12,7 +12,7 @@ from ipcq.errors import LeaseLost
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
-from ipcq.task import Task
+from ipcq.task import Task, TaskId
 
 
 class FakeLease:
@@ -24,10 +24,13 @@ class FakeLease:
         self.request = WorkerRequest.RUN
         self.lost = False
         self.refuses: Exception | None = None
+        self.returned: list[TaskId] = []
         self.on_heartbeat: Callable[[], None] = lambda: None
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         self.on_heartbeat()
+        returned, self.returned = self.returned, []
+        return returned
 
     def finish(self, task: Task[Any], value: Any) -> None:
         self._check()
@@ -128,8 +131,8 @@ class FakeBackend:
         self.log.append(("poll", prefetch))
         return self.stream(self.tasks, self.log, self._patience)
 
-    def heartbeat(self, worker: Any) -> None:
-        worker.heartbeat()
+    def heartbeat(self, worker: Any) -> list[TaskId]:
+        return list(worker.heartbeat())
 
     def middleware(self) -> Layer:
         return acknowledge
