@@ -22,8 +22,8 @@ LEVELS = {
     **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
-    **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),
-    **dict.fromkeys(["cli", "joblib"], 7),
+    **dict.fromkeys(["executor", "aio", "testing"], 6),
+    **dict.fromkeys(["cli", "joblib", "tasks"], 7),
     **dict.fromkeys(["", "__main__"], 8),
 }
 CONTRACTS = 2
