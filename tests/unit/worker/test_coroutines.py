@@ -114,6 +114,7 @@ def _raise(error: BaseException) -> Any:
         (SystemExit(3), ("fail", "SystemExit", "3")),
         (KeyboardInterrupt(), ("fail", "KeyboardInterrupt", "")),
         (asyncio.CancelledError(), ("fail", "asyncio.exceptions.CancelledError", "")),
+        (GeneratorExit(), ("fail", "GeneratorExit", "")),
     ],
 )
 def test_whatever_a_handler_raises_is_stored(error: BaseException, stored: Any) -> None:
