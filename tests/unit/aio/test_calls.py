@@ -143,7 +143,7 @@ def test_a_push_into_a_full_queue_waits_and_can_be_cancelled(
 
 
 def test_pushes_that_wait_hold_up_no_other_call() -> None:
-    """Not the one that makes room either; each goes on when there is some, or leaves when its time is over."""
+    """Not the one that makes room either; each goes on when there is some, or leaves when its time is up."""
 
     class Full:
         """A queue that is full until `vacuum`, and whose push waits for longer than it should."""
