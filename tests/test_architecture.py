@@ -17,9 +17,9 @@ SOURCES = {
 # Level of each room; a room imports from lower levels only; values and contracts (1, 2) may use each other.
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
-    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
+    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling", "directory"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
-    **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
+    **dict.fromkeys(["backends", "layers", "limits", "metrics", "logs"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
     **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),

@@ -14,6 +14,7 @@ from typing import Any
 from ...backend import WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...errors import QueueClosed, QueueInUse, StorageError
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
@@ -33,7 +34,7 @@ from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
-from .namespace import base_directory, queue_names
+from .namespace import queue_names
 from .numbers import change_number
 from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
