@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
     from .feeding import pipe_to
     from .limits import Limits
+    from .logs import LogReceiver
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .tasks import TaskFunction, TaskHandle, TaskQueue
@@ -199,6 +200,7 @@ __all__ = [
     "Monitor",
     "RestartPolicy",
     "Limits",
+    "LogReceiver",
     # who takes the place of a pool
     "Executor",
     "ExecutorFailed",
@@ -277,6 +279,7 @@ _LAZY = {
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
     "Limits": ".limits",
+    "LogReceiver": ".logs",
     **dict.fromkeys(
         ["Backoff", "Interval", "Notify", "PollStrategy", "Race", "Signal", "Waiter"], ".polling"
     ),

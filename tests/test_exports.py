@@ -22,7 +22,7 @@ PUBLIC = """
     StatType
     Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
-    Monitor RestartPolicy Limits
+    Monitor RestartPolicy Limits LogReceiver
     Executor ExecutorFailed NotPicklable share Shared
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound

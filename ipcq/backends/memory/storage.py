@@ -15,6 +15,7 @@ from typing import Any
 from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...errors import QueueClosed, QueueInUse, StorageError
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
@@ -24,7 +25,6 @@ from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
-from ..namespace import base_directory, queue_names
 from ..parts import DEFAULTS, Terms, bulk_parts, ids_for, microseconds, moment_of, read_parts
 from ..streams import push_stream
 from ..turnstile import LIMIT, HeldPermit, Turnstile
@@ -36,6 +36,7 @@ from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
+from .namespace import queue_names
 from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
 from .pushing import BATCH, Pusher, Staged
