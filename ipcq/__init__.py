@@ -24,7 +24,9 @@ from .backend import (
     Reschedule,
     ResumeAbandoned,
     ResumeById,
+    ShowProgress,
     TaskStream,
+    TellsProgress,
     Update,
     Vacuum,
     WaitForCompletion,
@@ -85,7 +87,7 @@ from .layer import CallNext, Layer
 from .result import ErrorInfo, TaskResult
 from .sink import TaskSink, WeakSink, WeakTaskSink
 from .status import TERMINAL, TRANSITIONS, Status, Transition
-from .task import Attempt, Lease, Queue, Task, TaskId
+from .task import Attempt, Lease, Progress, Queue, Task, TaskId
 
 if sys.platform == "win32":  # here, because every way in leads through here
     raise UnsupportedPlatform("ipcq needs Linux or macOS; on Windows, run it inside WSL 2")
@@ -116,6 +118,7 @@ __all__ = [
     "TaskId",
     "Queue",
     "Lease",
+    "Progress",
     "Status",
     "Transition",
     "TRANSITIONS",
@@ -149,9 +152,11 @@ __all__ = [
     "RegisterWorker",
     "Vacuum",
     "WaitForCompletion",
+    "ShowProgress",
     "TaskStream",
     "Completions",
     "WorkerLease",
+    "TellsProgress",
     "WorkerExit",
     "MemoryStorage",
     "JsonStorage",

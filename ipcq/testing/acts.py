@@ -12,7 +12,7 @@ from ..expose import Filter, Page
 from ..layer import Layer
 from ..result import ErrorInfo, TaskResult
 from ..status import Status
-from ..task import Task, TaskId
+from ..task import Progress, Task, TaskId
 from ..worker import Router, Worker
 from .expecting import PATIENCE, expect_some
 from .stage import Hands, Seen, Stage
@@ -36,6 +36,7 @@ __all__ = [
     "seen",
     "status_of",
     "take",
+    "tell",
     "total",
     "work",
     "work_all",
@@ -103,6 +104,14 @@ def give_back(stage: Stage, task_id: TaskId) -> bool:
     """Give a task back."""
     owner, task = stage.running[task_id]
     return owner.lease.give_back(task)
+
+
+def tell(stage: Stage, task_id: TaskId, done: float, total: float | None = None) -> None:
+    """Tell how far a run is, and whatever of that waits for the heartbeat."""
+    owner, task = stage.running[task_id]
+    telling: Any = owner.lease  # of a backend that can show it
+    telling.progress(task, Progress.of(done, total))
+    telling.heartbeat()
 
 
 def leave(stage: Stage, worker: str = "worker") -> None:

@@ -35,6 +35,7 @@ ROWS = (
     "AskWorker",
     "Vacuum",
     "WaitForCompletion",
+    "ShowProgress",
     "Expose",
     "TaskStream",
     "TaskResult",

@@ -198,7 +198,7 @@ class Coroutines:
 
     def _started(self, task: Task[Any]) -> Any:
         _ = task.args  # what cannot be decoded is not run; the acknowledgement says so itself
-        return self._call(task, self._context)
+        return self._call(task, self._context.of(task))
 
     def _ended(self, run: Run) -> None:
         """Store how it ended: with no step of the loop between the end of a run and this."""

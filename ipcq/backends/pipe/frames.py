@@ -84,6 +84,8 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
+    TELL = 35
+    RUNNING_PROGRESS = 36
 
 
 class Outcome(IntEnum):
