@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..backend import Cancel, WaitForCompletion
+from ..backend import Cancel, FetchById, WaitForCompletion
 from ..errors import NotSupported
 from ..sink import WeakTaskSink
 from ..urls import connect
@@ -13,7 +13,7 @@ from ..worker.worker import WorkerBackend
 __all__ = ["Place", "TaskBackend"]
 
 
-class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, Cancel, Protocol):
+class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, FetchById, Cancel, Protocol):
     """What tasks of named functions need of a backend."""
 
 
