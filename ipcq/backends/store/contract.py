@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from ...errors import StorageError
 
-__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write"]
+__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write", "WritesLightly"]
 
 
 class Forgotten(StorageError):
@@ -94,4 +94,13 @@ class Waits(Protocol):
 
     def wait(self, after: int, timeout: float) -> None:
         """Return when there may be a version greater than ``after``, or after ``timeout`` seconds."""
+        ...
+
+
+@runtime_checkable
+class WritesLightly(Protocol):
+    """What a store adds if durability costs it time: what is only shown may be lost with power."""
+
+    def compare_and_set_lightly(self, writes: Sequence[Write]) -> list[int] | None:
+        """As `TaskStore.compare_and_set`, but as durable only as the next write that is."""
         ...

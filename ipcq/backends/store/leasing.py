@@ -17,16 +17,17 @@ from ...status import Status
 from ...task import Progress, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds
-from ..progress import ProgressTeller, Told
+from ..progress import ProgressTeller
 from .contract import Write
 from .desk import Desk, Held, sums_of
 from .failing import failed
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
-from .moves import finish, give_back, start, tell
+from .moves import finish, give_back, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StoreLease:
         self._recovery = recovery
         self._held: dict[int, Held] = {}
         self._noting = threading.RLock()  # while what is held is compared, and changed
-        self._teller = ProgressTeller(self._store_progress)
+        self._teller = ProgressTeller(StoredProgress(self))
         self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
         self._opener = os.getpid()
@@ -191,40 +192,15 @@ class StoreLease:
         with self._noting:
             self._held.pop(task_id, None)
 
+    def replace(self, before: Held, after: Held) -> None:
+        """Note how a task of ours is now, unless another thread has ended it, or changed it, meanwhile."""
+        with self._noting:
+            if self._held.get(before.task.id) is before:
+                self._held[before.task.id] = after
+
     def progress(self, task: Task[Any], progress: Progress) -> None:
         """Tell how far the run of a task is; stored four times a second at the most."""
         self._teller.tell(task, progress)
-
-    def _store_progress(self, told: Sequence[Told]) -> None:
-        """Store what runs told, of those that are ours still."""
-        found: list[tuple[Held, Change]] = []
-        for task, progress in told:
-            held = self._running(task)
-            if held is not None:
-                found.append((held, self.desk.put(tell(held.task, progress), held.version)))
-        if not self._store_all(found) and len(found) > 1:  # one was taken from us
-            for each in found:
-                self._store_all([each])
-
-    def _running(self, task: Task[Any]) -> Held | None:
-        try:
-            epoch = self._epoch_of(task)
-        except LeaseLost:
-            return None
-        held = self._held.get(task.id) or self.look(task.id, epoch)
-        runs = held is not None and held.task.epoch == epoch and held.task.status is Status.RUNNING
-        return held if runs else None
-
-    def _store_all(self, found: Sequence[tuple[Held, Change]]) -> bool:
-        """Make changes to what is held, unless one was taken from us."""
-        versions = self.desk.view.commit([change for _, change in found]) if found else []
-        if versions is None:
-            return False
-        for (before, change), version in zip(found, versions, strict=True):
-            with self._noting:  # meanwhile, another thread may have ended it
-                if change.task is not None and self._held.get(before.task.id) is before:
-                    self._held[before.task.id] = Held(version, change.task)
-        return True
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value.

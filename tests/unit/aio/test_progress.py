@@ -87,6 +87,30 @@ def test_many_are_awaited_and_told(queue: MemoryStorage) -> None:
     asyncio.run(main())
 
 
+def test_a_lease_tells_it(queue: MemoryStorage) -> None:
+    """Of a coroutine that takes tasks itself; where nobody can be shown it, nothing happens."""
+    queue.push(1)
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks, await tasks.register_worker("w") as lease:
+            async for task in lease.poll():
+                assert task is not None
+                await lease.progress(task, Progress(1, 2))
+                assert (await tasks.running_progress())[1] == {task.id: Progress(1, 2)}
+                await lease.finish(task, None)
+                break
+        rows = AsyncQueue(CustomBackend(fetch=[1]))
+        async with await rows.register_worker("w") as lease:
+            async for task in lease.poll():
+                assert task is not None
+                await lease.progress(task, Progress(1, 2))
+                await lease.finish(task, None)
+                break
+        await rows.close()
+
+    asyncio.run(main())
+
+
 def test_a_backend_that_cannot_show_it_says_so() -> None:
     """At once, and only when it is asked for."""
 
