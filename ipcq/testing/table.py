@@ -36,6 +36,7 @@ ROWS = (
     "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
+    "ShowProgress",
     "Expose",
     "TaskStream",
     "TaskResult",

@@ -309,7 +309,9 @@ class Worker:
                 context.lease.give_back(task)
             else:
                 self._idle = False
+                context.task = task
                 chain(task, context)
+                context.task = None
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
                 context.tasks += 1

@@ -12,7 +12,7 @@ from operator import add
 from types import TracebackType
 from typing import Any
 
-from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
+from ...backend import OnProgress, Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...directory import base_directory
@@ -21,11 +21,12 @@ from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Queue, Task, TaskId
+from ...task import Progress, Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
 from ..parts import DEFAULTS, Terms, bulk_parts, ids_for, microseconds, moment_of, read_parts
+from ..progress import ProgressWatch
 from ..streams import push_stream
 from ..turnstile import LIMIT, HeldPermit, Turnstile
 from ..unknown_codec import codec_or_unknown
@@ -39,6 +40,7 @@ from .metrics import counts, figures
 from .namespace import queue_names
 from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
+from .progress import runs
 from .pushing import BATCH, Pusher, Staged
 from .reading import Reader
 from .settings import Wishes
@@ -384,14 +386,27 @@ class MemoryStorage:
         self._attached()
         return self._reader.task_by_id(TaskId.parse(task_id))
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
+    def running_progress(self, since: int = 0) -> tuple[int, dict[TaskId, Progress]]:
+        """How far each run is that tells it, if any told something since an earlier answer."""
+        return runs(self._attached(), since)
+
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> AwaitedResults:
         """Results in completion order, each id once."""
         self._attached()
-        return AwaitedResults(self._inbox, ids, timeout)
+        watch = ProgressWatch(self.running_progress, on_progress) if on_progress is not None else None
+        return AwaitedResults(self._inbox, ids, timeout, watch)
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self,
+        task_id: TaskId | str,
+        timeout: float | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> TaskResult[Any]:
         """The result of one task."""
-        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+        return next(self.wait_for((TaskId.parse(task_id),), timeout, on_progress=on_progress))
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
