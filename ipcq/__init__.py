@@ -70,6 +70,8 @@ from .errors import (
 from .expose import (
     Expose,
     Filter,
+    Histogram,
+    Histograms,
     ListAllTasks,
     ListQueues,
     ListTasks,
@@ -168,6 +170,7 @@ __all__ = [
     "ListAllTasks",
     "ListWorkers",
     "Metrics",
+    "Histograms",
     "Expose",
     "Filter",
     "Page",
@@ -175,6 +178,7 @@ __all__ = [
     "RunningWorker",
     "Statistic",
     "StatType",
+    "Histogram",
     # who runs it
     "Worker",
     "WorkerContext",

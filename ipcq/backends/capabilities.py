@@ -19,7 +19,7 @@ from ..backend import (
     Vacuum,
     WaitForCompletion,
 )
-from ..expose import Expose
+from ..expose import Expose, Histograms
 from ..sink import WeakTaskSink
 
 __all__ = ["EVERY_CAPABILITY", "Every"]
@@ -33,6 +33,7 @@ class Every(
     EndRun,
     Expose,
     FetchById,
+    Histograms,
     RegisterWorker,
     Reschedule,
     ResumeAbandoned,

@@ -15,7 +15,7 @@ from ...backend import WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import QueueClosed, QueueInUse, StorageError
-from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ...expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
@@ -522,6 +522,11 @@ class MemoryStorage:
         """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
         with self._other(queue) as storage:
             return figures(storage._connection).statistics()
+
+    def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """How long runs took, and how long tasks waited, in ``queue`` (None: this one)."""
+        with self._other(queue) as storage:
+            return figures(storage._connection).histograms()
 
     def _other(self, queue: str | None) -> _Borrowed:
         self._attached().check_open()

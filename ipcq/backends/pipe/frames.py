@@ -84,6 +84,7 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
+    QUEUE_HISTOGRAMS = 36
 
 
 class Outcome(IntEnum):
