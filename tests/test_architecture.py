@@ -17,7 +17,7 @@ SOURCES = {
 # Level of each room; a room imports from lower levels only; values and contracts (1, 2) may use each other.
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
-    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "polling"], 1),
+    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "pacing", "polling"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
     **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
@@ -33,8 +33,8 @@ PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index
     "draft", "measure", "core", "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild",
     "audit", "lockword",
 }  # fmt: skip
-SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
-    "settings", "segment", "opening", "numbers",
+SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings"} | {
+    "settings", "segment", "opening",
 }  # fmt: skip
 
 # The same inside the backend of stores: what follows from records alone.

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..backends.memory.namespace import base_directory, check_private
 from ..backends.memory.segment import allocate, space
+from ..backends.namespace import base_directory, check_private
 from ..codecs.buffers import Pieces
 from ..errors import StorageError
 from .encoding import decode, encode_value

@@ -34,6 +34,7 @@ ROWS = (
     "Cancel",
     "EndRun",
     "AskWorker",
+    "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
     "Expose",

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +19,6 @@ from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
 from .kinds import awaits, check_kinds
 from .pausing import Pause
-from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -139,7 +137,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
+                Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -153,8 +151,9 @@ class Worker:
     def on_event(self, listener: Listener) -> Listener:
         """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
 
-        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
-        What it raises is logged. To be said before `run`.
+        It is called in the thread in which the thing happens, before that goes on: it should be quick. The
+        ends of coroutines are stored, and so told, in a thread beside their loop. What it raises is logged.
+        To be said before `run`.
 
         Returns:
             The listener.
@@ -192,6 +191,12 @@ class Worker:
         else:
             self.resume()
 
+    def _beaten(self, returned: list[TaskId]) -> None:
+        self._tell.beaten(returned)
+        loop = self._loop
+        if loop is not None:
+            loop.watch()
+
     def _rouse(self) -> None:
         self._pause.interrupt()
         stream = self._stream
@@ -210,9 +215,8 @@ class Worker:
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
-        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
-        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         if self._awaits:
             self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)

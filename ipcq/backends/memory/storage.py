@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease, WorkerRequest
+from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...layer import Layer, acknowledge
@@ -16,10 +17,10 @@ from ...task import Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
+from ..namespace import base_directory
 from ..parts import microseconds, moment_of
+from ..turnstile import LIMIT, HeldPermit, Turnstile
 from .leasing import MemoryLease, MemoryStream
-from .namespace import base_directory
-from .numbers import change_number
 from .participant import Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import status_of
 from .seeing import Seeing
@@ -110,9 +111,9 @@ class MemoryStorage(Sinking, Seeing):
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return MemoryStream(worker, prefetch, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: stores what a run gave, whatever the layers inside it do."""
@@ -185,23 +186,20 @@ class MemoryStorage(Sinking, Seeing):
         self._attached()
         return self._amender.resume_by_id(TaskId.parse(task_id), reset=reset)
 
-    # --- numbers that processes share ---------------------------------------------------------------
+    # --- ShareLimits ----------------------------------------------------------------------------
 
-    def change_number(self, name: str, change: Callable[[int], int]) -> bool:
-        """Set a number that is kept beside the queue, 0 at first, to what ``change`` makes of it.
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """Ask for a moment to begin at, of which there are only so many."""
+        return self._turnstile().take_turn(name, per_second, burst)
 
-        One process at a time; a number that was changed stays so, whoever is killed.
+    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+        """One of ``limit`` permits, or None."""
+        return self._turnstile().take_permit(name, limit)
 
-        Args:
-            name: letters, digits, ``-`` and ``_``.
-            change: called with the number while no other process can change it; to be short.
-
-        Returns:
-            False where another one is changing it, or there is no room for it yet: try again.
-        """
+    def _turnstile(self) -> Turnstile:
         connection = self._attached()
         connection.check_open()
-        return change_number(connection.segment.directory, name, change)
+        return Turnstile(os.path.join(connection.segment.directory, LIMIT))
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from ...errors import QueueInUse, StorageError, UnsafeDirectory
 from ..lockfile import open_lock_file
-from ..memory.namespace import check_private
+from ..namespace import check_private
 
 __all__ = ["check_codec", "check_directory", "check_endpoint", "holding"]
 

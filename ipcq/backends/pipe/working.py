@@ -23,7 +23,7 @@ from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
+from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
 
 __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 
@@ -138,9 +138,11 @@ class PipeLease:
         """What another process asks of this worker, as the last heartbeat was told."""
         return self._request
 
-    def heartbeat(self) -> None:
-        """Tell the server that the worker moves."""
-        self._request = WorkerRequest(self.ask(Verb.BEAT))
+    def heartbeat(self) -> list[TaskId]:
+        """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        request, back = self.ask(Verb.BEAT)
+        self._request = WorkerRequest(request)
+        return unpack_ids(back)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -207,6 +209,19 @@ class PipeLease:
         held = self._held(task)
         with self._ending(task):
             return bool(self.ask(Verb.GIVE_BACK, *held))
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
+        if task.lease is None or not self.is_ours:
+            return False
+        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        while True:
+            try:
+                with self._ending(task):
+                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+            except QueueFull:
+                if time.monotonic() > until:
+                    raise
 
     @contextmanager
     def _ending(self, *tasks: Task[Any]) -> Iterator[None]:

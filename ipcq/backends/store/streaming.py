@@ -158,7 +158,7 @@ class StoreStream(AwaitedTasks):
             left = until - time.monotonic()
             if self._woken or (left <= 0 and (wait or not ids)):  # who only looks leaves nothing to be taken
                 self._woken = False
-                self._recovery.tick()
+                self._lease.returned.add(self._recovery.tick())
                 return None
             if not ids:
                 left = min(left, self._until_due())

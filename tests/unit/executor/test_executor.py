@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ipcq import Executor, ExecutorFailed, NotPicklable, WorkerDied
-from ipcq.backends.memory.namespace import base_directory, queue_names
+from ipcq.backends.namespace import base_directory, queue_names
 
 from .functions import (
     Explosive,

@@ -6,10 +6,10 @@ import os
 import stat
 import tempfile
 
-from ...errors import QueueNotFound, StorageError, UnsafeDirectory
-from ...task import Queue
+from ..errors import QueueNotFound, StorageError, UnsafeDirectory
+from ..task import Queue
 
-__all__ = ["base_directory", "check_private", "queue_directory", "queue_names"]
+__all__ = ["base_directory", "check_private", "private_directory", "queue_directory", "queue_names"]
 
 _ADVICE = "set IPCQ_DIR to a directory that only you can use (mkdir -m 700)"
 
@@ -41,6 +41,23 @@ def queue_directory(queue: Queue, *, create: bool, base: str | None = None) -> s
             check_private(directory)
         except FileNotFoundError as error:
             raise QueueNotFound(f"there is no queue {queue!r} in {base}") from error
+    return path
+
+
+def private_directory(base: str, name: str) -> str:
+    """A directory beside those of the queues, made where it is missing.
+
+    Args:
+        name: begins with a dot, as no queue's does.
+
+    Raises:
+        StorageError: it cannot be made.
+        UnsafeDirectory: somebody else could write there.
+    """
+    path = os.path.join(base, name)
+    for directory in (base, path):
+        _make(directory)
+        check_private(directory)
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipcq.backends.memory.namespace import base_directory, check_private, queue_directory, queue_names
+from ipcq.backends.namespace import base_directory, check_private, queue_directory, queue_names
 from ipcq.errors import QueueNotFound, StorageError, UnsafeDirectory
 from ipcq.task import Queue
 
