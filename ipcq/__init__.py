@@ -75,6 +75,8 @@ from .errors import (
 from .expose import (
     Expose,
     Filter,
+    Histogram,
+    Histograms,
     ListAllTasks,
     ListQueues,
     ListTasks,
@@ -180,6 +182,7 @@ __all__ = [
     "ListAllTasks",
     "ListWorkers",
     "Metrics",
+    "Histograms",
     "Expose",
     "Filter",
     "Page",
@@ -187,6 +190,7 @@ __all__ = [
     "RunningWorker",
     "Statistic",
     "StatType",
+    "Histogram",
     # who runs it
     "Worker",
     "WorkerContext",

@@ -18,8 +18,8 @@ PUBLIC = """
     WorkerRequest RegisterWorker ShareLimits Vacuum WaitForCompletion ShowProgress
     TaskStream Completions WorkerLease TellsProgress WorkerExit Turn Permit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
-    ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
-    StatType
+    ListQueues ListTasks ListAllTasks ListWorkers Metrics Histograms Expose Filter Page QueueInfo
+    RunningWorker Statistic StatType Histogram
     Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy Limits LogReceiver

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..backend import OnProgress, Permit, Turn, WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
-from ..expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ..expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ..layers.patience import Question
 from ..result import ErrorInfo, TaskResult
 from ..status import TERMINAL, Status
@@ -291,6 +291,10 @@ class AsyncQueue:
     async def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures of one queue (None: of this one)."""
         return await self._calls.run(self._whole.queue_stats, queue)
+
+    async def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """Durations by classes, of one queue (None: of this one)."""
+        return await self._calls.run(self._whole.queue_histograms, queue)
 
 
 def _release(permit: Permit | None) -> None:

@@ -21,7 +21,7 @@ from ..backend import (
     Vacuum,
     WaitForCompletion,
 )
-from ..expose import Expose
+from ..expose import Expose, Histograms
 from ..sink import WeakTaskSink
 
 __all__ = ["EVERY_CAPABILITY", "Every"]
@@ -35,6 +35,7 @@ class Every(
     EndRun,
     Expose,
     FetchById,
+    Histograms,
     RegisterWorker,
     Reschedule,
     ResumeAbandoned,

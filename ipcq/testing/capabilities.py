@@ -24,6 +24,7 @@ CALLS: Mapping[str, Callable[[Every], object]] = {
     "ConfigExt": lambda it: it.config,
     "EndRun": lambda it: it.end_run(TaskId.new(), ErrorInfo("Late", "late"), pid=1),
     "FetchById": lambda it: it.fetch_by_id(TaskId.new()),
+    "Histograms": lambda it: it.queue_histograms(),
     "ListAllTasks": lambda it: it.list_all_tasks(),
     "ListQueues": lambda it: it.list_queues(),
     "ListTasks": lambda it: it.list_tasks(),

@@ -30,6 +30,7 @@ ROWS = (
     "ListTasks",
     "ListAllTasks",
     "Metrics",
+    "Histograms",
     "Cancel",
     "EndRun",
     "AskWorker",

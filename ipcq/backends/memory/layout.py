@@ -102,6 +102,7 @@ RUN_FAILURES = 1025
 TASKS_DONE = 1026
 TASKS_KILLED = 1027
 LAST_ACCEPTED = 1028
+WAIT_TIME = 1029  # microseconds from their task being due until runs began, of all runs
 MINUTES = 1032  # 64 words: minute << 32 | tasks finished in it
 WAIT_TIMES = 1096  # words: how many runs began how long after their task was due, by class
 RUN_TIMES = 1256  # how many runs took how long

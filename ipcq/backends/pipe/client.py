@@ -15,7 +15,7 @@ from ...backend import OnProgress, Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
-from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ...expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...sink import WeakSink
@@ -40,6 +40,7 @@ from .wire import (
     pack_filter,
     pack_id,
     pack_ids,
+    unpack_histograms,
     unpack_id,
     unpack_ids,
     unpack_info,
@@ -424,6 +425,10 @@ class Pipe:
     def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
         return unpack_stats(self._call(Verb.QUEUE_STATS, queue).body)
+
+    def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """How long runs took, and how long tasks waited, in ``queue`` (None: this one)."""
+        return unpack_histograms(self._call(Verb.QUEUE_HISTOGRAMS, queue).body)
 
 
 def _reopen(endpoint: str, codec: Codec | None, keys: str | None, server: str | None) -> Pipe:

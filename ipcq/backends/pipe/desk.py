@@ -18,6 +18,7 @@ from .holders import Holders, Wanted
 from .members import Members
 from .wire import (
     Encoded,
+    pack_histograms,
     pack_id,
     pack_ids,
     pack_info,
@@ -115,6 +116,7 @@ class Desk:
             Verb.LIST_ALL_TASKS: self._list_all_tasks,
             Verb.GLOBAL_STATS: self._global_stats,
             Verb.QUEUE_STATS: self._queue_stats,
+            Verb.QUEUE_HISTOGRAMS: self._queue_histograms,
         }
         self._with_payload: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.PUSH: self._push,
@@ -391,6 +393,9 @@ class Desk:
 
     def _queue_stats(self, queue: str | None) -> Answer:
         return Answer(pack_stats(self._backend.queue_stats(queue)))
+
+    def _queue_histograms(self, queue: str | None) -> Answer:
+        return Answer(pack_histograms(self._backend.queue_histograms(queue)))
 
 
 def _rows(tasks: Iterable[Task[Any]]) -> Answer:

@@ -90,6 +90,7 @@ class Verb(IntEnum):
     KEEP_PERMITS = 35
     TELL = 36
     RUNNING_PROGRESS = 37
+    QUEUE_HISTOGRAMS = 38
 
 
 class Outcome(IntEnum):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from struct import iter_unpack
 from typing import Any
 
 from ...codecs import MsgpackCodec
-from ...expose import Filter, QueueInfo, RunningWorker, Statistic, StatType
+from ...expose import Filter, Histogram, QueueInfo, RunningWorker, Statistic, StatType
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
@@ -20,6 +20,7 @@ __all__ = [
     "Passing",
     "pack_error",
     "pack_filter",
+    "pack_histograms",
     "pack_id",
     "pack_ids",
     "pack_info",
@@ -29,6 +30,7 @@ __all__ = [
     "pack_worker",
     "unpack_error",
     "unpack_filter",
+    "unpack_histograms",
     "unpack_id",
     "unpack_ids",
     "unpack_info",
@@ -211,6 +213,19 @@ def pack_stats(stats: Iterable[Statistic]) -> list[Any]:
 def unpack_stats(rows: Iterable[Sequence[Any]]) -> list[Statistic]:
     """The figures again."""
     return [Statistic(title, StatType(kind), value, priority) for title, kind, value, priority in rows]
+
+
+def pack_histograms(found: Mapping[str, Histogram]) -> list[Any]:
+    """Durations by classes."""
+    return [[title, [list(each) for each in one.buckets], one.sum] for title, one in found.items()]
+
+
+def unpack_histograms(rows: Iterable[Sequence[Any]]) -> dict[str, Histogram]:
+    """The same again."""
+    return {
+        title: Histogram(tuple((bound, count) for bound, count in buckets), total)
+        for title, buckets, total in rows
+    }
 
 
 def pack_info(info: QueueInfo) -> list[Any]:

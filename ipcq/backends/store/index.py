@@ -233,6 +233,7 @@ class Index:
             runs=sums.by_class(sums.runs),
             waits=sums.by_class(sums.waits),
             run_time=sums.run_time / 1e6,
+            wait_time=sums.wait_time / 1e6,
             past_hour=sums.past_hour(now),
             oldest=first[0][0] / 1e6 if first is not None else 0.0,
             newest=max(self.newest, sums.newest) / 1e6,
