@@ -16,6 +16,7 @@ def run(*, force: bool = False) -> int:
         force: remove those with unfinished tasks too.
     """
     from ..backends.memory import gc
+    from ..backends.store.limiting import sweep_limits
     from ..executor.sharing import sweep
 
     found = gc(force=force)
@@ -24,6 +25,9 @@ def run(*, force: bool = False) -> int:
     shared = sweep()
     if shared:
         print(f"removed {shared} shared objects: nobody has them")
-    if not found and not shared:
+    limits = sweep_limits()
+    if limits:
+        print(f"removed {limits} files of limits: nobody uses them")
+    if not (found or shared or limits):
         print("ipcq: there are no queues", file=sys.stderr)
     return OK

@@ -11,14 +11,14 @@ from secrets import token_hex
 
 from ...backend import Turn
 from ...errors import CorruptQueue
-from ..namespace import private_directory
+from ..namespace import base_directory, check_private, private_directory
 from ..turnstile import HeldPermit, Turnstile
 from .contract import TaskStore, Write
 from .handle import Handle
 from .keys import limits_key, read_key
 from .view import Change, Patience, View
 
-__all__ = ["DIRECTORY", "Limiting", "limits_ids", "remove_limits"]
+__all__ = ["DIRECTORY", "Limiting", "limits_ids", "remove_limits", "sweep_limits"]
 
 DIRECTORY = ".limits"
 """Beside the queues in shared memory; the files of a queue begin with its id and a dot."""
@@ -78,3 +78,18 @@ def remove_limits(base: str, ids: Iterable[str]) -> None:
         for path in glob(os.path.join(escape(base), DIRECTORY, f"{each}.*")):
             with suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def sweep_limits() -> int:
+    """Remove the files of limits that nobody uses just now; how many.
+
+    A store does not say when its queue is gone. Where it is not, the next one who needs a file makes it.
+    """
+    directory = os.path.join(base_directory(), DIRECTORY)
+    try:
+        check_private(directory)
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return 0
+    turnstile = Turnstile(os.path.join(directory, ""))
+    return sum(turnstile.forget(name) for name in names)
