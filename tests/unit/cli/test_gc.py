@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -38,3 +39,16 @@ def test_no_queues_are_told_to_people(
     assert _collecting(monkeypatch) == []
     assert gc.run() == 0
     assert capsys.readouterr() == ("", "ipcq: there are no queues\n")
+
+
+def test_limits_that_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], private_directory: Path
+) -> None:
+    """How many files of them were removed is told."""
+    _collecting(monkeypatch)
+    directory = private_directory / ".limits"
+    directory.mkdir(mode=0o700)
+    (directory / "0123456789abcdef.default").touch()
+    assert gc.run() == 0
+    assert capsys.readouterr() == ("removed 1 files of limits: nobody uses them\n", "")
+    assert list(directory.iterdir()) == []
