@@ -234,15 +234,17 @@ class PipedStream:
 
     def __next__(self) -> Task[Any] | None:
         ended = self._piped.ended
-        if ended:
-            self._stream.wake()  # what is there, or nothing, at once
-        task = next(self._stream)
+        task = self._stream.look() if ended else next(self._stream)
         if task is None:
             if self._is_over():
                 raise StopIteration
             if ended:
                 return next(self._stream)  # what others run may have to be run again
         return task
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now; while the source goes on, `next`."""
+        return self._stream.look() if self._piped.ended else next(self, None)
 
     def __aiter__(self) -> AsyncIterator[Task[Any] | None]:
         return self

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ..backend import TaskStream
@@ -161,7 +162,8 @@ class Coroutines:
                 await self._something()
                 continue
             idle, changes = not self._runs, self._pause.changes
-            task = await self._loop.run_in_executor(thread, next, stream, _END)
+            look = stream.look if until_empty and idle else partial(next, stream, _END)
+            task = await self._loop.run_in_executor(thread, look)
             woken = self._halted or changes != self._pause.changes
             if task is None and idle and not woken:
                 self._tell_idle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from secrets import token_hex
@@ -290,7 +290,7 @@ class Worker:
     def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
         """Run tasks until it is to halt; True where there are none, and that is the end."""
         changes = self._pause.changes
-        for task in stream:
+        for task in _looking(stream) if until_empty else stream:
             if task is None:
                 if until_empty and not self._halted and changes == self._pause.changes:
                     self._tell_idle()
@@ -314,6 +314,11 @@ class Worker:
         if not self._idle and not self._halted:
             self._idle = True
             self._tell(events.Idle)
+
+
+def _looking(stream: TaskStream) -> Iterator[Task[Any] | None]:
+    while True:
+        yield stream.look()
 
 
 def _innermost(function: Any, injector: Injector) -> CallNext:

@@ -411,6 +411,13 @@ class MemoryStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(TICK)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:
             return self._kept.popleft()
         while True:
@@ -424,7 +431,7 @@ class MemoryStream(AwaitedTasks):
                     task = self._start(*self.held.popleft())
             except IndexError:  # none, or another thread that shares this stream has it
                 if not started:
-                    taken = self._take(self._prefetch, 1)
+                    taken = self._take(self._prefetch, 1, patience)
                     return taken[0] if taken else None
                 continue
             if task is not None:
@@ -443,7 +450,7 @@ class MemoryStream(AwaitedTasks):
             task = next(self, None)
             return [] if task is None else [task]
         most = min(most, MOST_TAKEN)
-        return self._take(most, most)
+        return self._take(most, most, TICK)
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -486,9 +493,9 @@ class MemoryStream(AwaitedTasks):
         code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
         return self._read(connection.exchange.read(slot, gen, epoch)) if code == OK else None
 
-    def _take(self, most: int, running: int) -> list[Task[Any]]:
-        """Take what is ready; else wait for it, half a second at the most."""
-        until = time.monotonic() + TICK
+    def _take(self, most: int, running: int, patience: float) -> list[Task[Any]]:
+        """Take what is ready; else wait for it, so many seconds at the most."""
+        until = time.monotonic() + patience
         while True:
             tasks, seen, due = self._take_once(most, running)
             if tasks:
@@ -497,7 +504,7 @@ class MemoryStream(AwaitedTasks):
             if left <= 0 or self._woken:
                 self._woken = False
                 housekeep(self._connection)
-                return []
+                return [] if patience else self._take_once(most, running)[0]  # what it brought back
             if due:
                 left = min(left, max(0.0, (due - microseconds()) / 1e6))
             if seen >= 0:

@@ -281,8 +281,15 @@ class PipeStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(_WAIT)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if the server has one now."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, wait: float) -> Task[Any] | None:
         if not self._kept:
-            self._kept.extend(self._take(1))
+            self._kept.extend(self._take(1, wait))
         try:
             return self._kept.popleft()
         except IndexError:  # none; or another thread that shares this stream has it
@@ -300,16 +307,16 @@ class PipeStream(AwaitedTasks):
         if self._kept or self._closed:
             task = next(self, None)
             return [] if task is None else [task]
-        return self._take(min(most, MOST_BLOBS))
+        return self._take(min(most, MOST_BLOBS), _WAIT)
 
-    def _take(self, most: int) -> list[Task[Any]]:
-        """Ask for tasks, and wait for half a second at the most."""
+    def _take(self, most: int, wait: float) -> list[Task[Any]]:
+        """Ask for tasks, and wait so many seconds at the most."""
         channels = self._lease.channels()
         asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
         channel, token = asking or (channels.take(), self._lease.token)
         try:
             if asking is None:
-                channel.begin(Verb.TAKE, [token, _WAIT, most], wait=_WAIT)
+                channel.begin(Verb.TAKE, [token, wait, most], wait=wait)
             return self._answer(channels, channel, token)
         except NotRegistered:  # a new server, or one that took us for dead
             self._lease.enter_again(token)

@@ -147,6 +147,9 @@ class FileStream:
     async def __anext__(self) -> Task[Any] | None:
         raise NotImplementedError
 
+    def look(self) -> Task[Any] | None:
+        return next(self)
+
     def wake(self) -> None: ...
 
     def close(self) -> None: ...

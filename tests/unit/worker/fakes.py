@@ -83,6 +83,9 @@ class FakeStream:
     async def __anext__(self) -> Task[Any] | None:
         raise NotImplementedError
 
+    def look(self) -> Task[Any] | None:
+        return next(self, None)
+
     def wake(self) -> None:
         self._tasks.put(None)
 
