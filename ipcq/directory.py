@@ -8,7 +8,7 @@ import tempfile
 
 from .errors import StorageError, UnsafeDirectory
 
-__all__ = ["base_directory", "check_private", "make_private"]
+__all__ = ["base_directory", "check_private", "make_private", "private_directory"]
 
 _ADVICE = "set IPCQ_DIR to a directory that only you can use (mkdir -m 700)"
 
@@ -34,6 +34,23 @@ def make_private(path: str) -> None:
         raise StorageError(f"cannot make {path}: its parent directory does not exist; {_ADVICE}") from error
     except OSError as error:
         raise StorageError(f"cannot make {path}: {error.strerror}; {_ADVICE}") from error
+
+
+def private_directory(base: str, name: str) -> str:
+    """A directory beside those of the queues, made where it is missing.
+
+    Args:
+        name: begins with a dot, as no queue's does.
+
+    Raises:
+        StorageError: it cannot be made.
+        UnsafeDirectory: somebody else could write there.
+    """
+    path = os.path.join(base, name)
+    for directory in (base, path):
+        make_private(directory)
+        check_private(directory)
+    return path
 
 
 def check_private(path: str) -> None:

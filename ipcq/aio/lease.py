@@ -70,6 +70,10 @@ class AsyncLease:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
         return await self._calls.run(self._lease.give_back, task)
 
+    async def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; False if not ours now."""
+        return await self._calls.run(self._lease.postpone, task, seconds)
+
     async def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""
         await self._calls.run(self._lease.close)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ..directory import base_directory, check_private, make_private
+from ..directory import base_directory, check_private, private_directory
 from ..errors import StorageError, UnsafeDirectory, UnsupportedPlatform
 
 __all__ = ["connect", "is_name", "is_own", "listen", "remove", "sweep"]
@@ -141,11 +141,7 @@ def _directory() -> str:
 
 
 def _made() -> str:
-    path = _directory()
-    for each in (os.path.dirname(path), path):
-        make_private(each)
-        check_private(each)
-    return path
+    return private_directory(base_directory(), _DIRECTORY)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Teller:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # SystemExit, too: it is the listener's, not the worker's
                 log.exception("listener %r failed on %r", listener, event)
 
     def around(self, lease: WorkerLease) -> WorkerLease:
@@ -67,10 +67,6 @@ class Teller:
         ids = tuple(returned)
         if ids:
             self(Recovered, task_ids=ids)
-
-    def postponed(self, task: Task[Any], seconds: float) -> None:
-        """A task was put off."""
-        self(Postponed, task=task, seconds=seconds)
 
     def begin(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """A layer: a run begins."""
@@ -99,6 +95,12 @@ class _ToldLease:
         if given_back:
             self._tell(GivenBack, task=task)
         return given_back
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        postponed = self._lease.postpone(task, seconds)
+        if postponed:
+            self._tell(Postponed, task=task, seconds=seconds)
+        return postponed
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False

@@ -21,7 +21,6 @@ from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
 from .kinds import awaits, check_kinds
 from .pausing import Pause
-from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -140,7 +139,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=self._tell.beaten),
+                Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -154,8 +153,9 @@ class Worker:
     def on_event(self, listener: Listener) -> Listener:
         """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
 
-        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
-        What it raises is logged. To be said before `run`.
+        It is called in the thread in which the thing happens, before that goes on: it should be quick. The
+        ends of coroutines are stored, and so told, in a thread beside their loop. What it raises is logged.
+        To be said before `run`.
 
         Returns:
             The listener.
@@ -193,6 +193,12 @@ class Worker:
         else:
             self.resume()
 
+    def _beaten(self, returned: list[TaskId]) -> None:
+        self._tell.beaten(returned)
+        loop = self._loop
+        if loop is not None:
+            loop.watch()
+
     def _rouse(self) -> None:
         self._pause.interrupt()
         stream = self._stream
@@ -212,8 +218,7 @@ class Worker:
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
         told = self._tell.around(lease)
-        postpone = Postponing(self._backend, told, self._stop, told=self._tell.postponed)
-        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         with closing(Forwarding(hooked)) as forwarding:
             guards: list[Layer] = [*begin, forwarding, *self.guards]

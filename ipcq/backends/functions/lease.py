@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ...backend import WorkerRequest
-from ...errors import LeaseLost
+from ...errors import LeaseLost, NotSupported
 from ...result import ErrorInfo, TaskResult
 from ...status import Status, check_transition
 from ...task import Lease, Task, TaskId
@@ -87,6 +87,10 @@ class FunctionLease:
         self._release(task, Status.PENDING)
         self.source.give_back(task)
         return True
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """There is nowhere to put it: `NotSupported`."""
+        raise NotSupported("Reschedule", self.source)
 
     def close(self) -> None:
         """Give everything back and leave; all of it, though the function raises for one of them."""

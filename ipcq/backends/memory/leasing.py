@@ -16,7 +16,7 @@ from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
 from ..returned import Returned
 from .connection import Connection
 from .exchange import Held
@@ -203,6 +203,23 @@ class MemoryLease:
         if lease is None or lease.owner != self.me.index:
             return False
         return self._return(lease.slot, lease.generation, lease.epoch)
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
+
+        Args:
+            patience: as for `finish`; of no concern, for this needs no room.
+        """
+        lease = task.lease
+        run_at = moment_of(seconds)
+        if lease is None or lease.owner != self.me.index:
+            return False
+        connection = self.connection
+        code = connection.call(
+            connection.amend.postpone,
+            lease.slot, lease.generation, lease.epoch, self.me.index, run_at, microseconds(),
+        )  # fmt: skip
+        return bool(code == OK)
 
     def _return(self, slot: int, gen: int, epoch: int) -> bool:
         connection = self.connection

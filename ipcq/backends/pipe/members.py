@@ -34,6 +34,8 @@ class _Lease(WorkerLease, Protocol):
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
 
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
+
 
 class _Stream(TaskStream, Protocol):
     """Tasks, and many of them at once."""

@@ -18,6 +18,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
+from ..bells import Bells
 from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
@@ -209,6 +210,19 @@ class PipeLease:
         with self._ending(task):
             return bool(self.ask(Verb.GIVE_BACK, *held))
 
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
+        if task.lease is None or not self.is_ours:
+            return False
+        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        while True:
+            try:
+                with self._ending(task):
+                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+            except QueueFull:
+                if time.monotonic() > until:
+                    raise
+
     @contextmanager
     def _ending(self, *tasks: Task[Any]) -> Iterator[None]:
         """While entered, tasks are on their way out of our hands; where no server is told, they stay ours."""
@@ -269,6 +283,7 @@ class PipeStream(AwaitedTasks):
         self._decoding = decoding
         self._owned = owned
         self._woken = False
+        self._bells = Bells()
         self._asking: tuple[Channel, int] | None = None
         self._holds_ahead = prefetch > 1
         lease.open_stream(prefetch)
@@ -326,7 +341,7 @@ class PipeStream(AwaitedTasks):
 
     def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
         try:
-            response = channel.answer(self._is_over)
+            response = channel.answer(self._is_over, bells=self._bells)
         except KeyboardInterrupt:  # what is on its way is for the next call
             self._asking = channel, token
             raise
@@ -364,6 +379,7 @@ class PipeStream(AwaitedTasks):
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True
+        self._bells.ring()
 
     def close(self) -> None:
         """Give back what was handed out ahead and not started, and end the stream."""

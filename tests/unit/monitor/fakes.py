@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ipcq.backend import WorkerExit, WorkerRequest
+from ipcq.errors import NotSupported
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
@@ -101,6 +102,9 @@ class FileLease:
     def give_back(self, task: Task[Any]) -> bool:
         self._path(task).rename(self.directory / "todo" / str(int(task.id)))
         return True
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        raise NotSupported("Reschedule", self)
 
     def close(self) -> None: ...
 

@@ -49,6 +49,12 @@ class FakeLease:
         self.log.append(("give back", task.args))
         return True
 
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        if self.refuses is not None:
+            raise self.refuses
+        self.log.append(("postpone", task.args, seconds))
+        return True
+
     def close(self) -> None:
         self.log.append("leave")
 
