@@ -164,3 +164,13 @@ def test_two_sides() -> None:
 def test_coroutines() -> None:
     """One process waits for as many answers at a time as it was told."""
     assert _run("coroutines") == "100 answers by 1 process, up to 20 at a time\n"
+
+
+def test_progress(private_directory: Path) -> None:
+    """Each task has its result; without a terminal there are no bars, and no queue is left."""
+    assert _run("progress").splitlines() == [
+        "2,262 primes below 20,000",
+        "3,245 primes below 30,000",
+        "4,203 primes below 40,000",
+    ]
+    assert list(private_directory.iterdir()) == []
