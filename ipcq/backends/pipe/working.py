@@ -214,12 +214,11 @@ class PipeLease:
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        held = self._held(task)
-        with self._ending(task):
-            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
+        told = [*self._held(task), pack_error(error), retry_in, final]
+        return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
@@ -233,11 +232,15 @@ class PipeLease:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
         if task.lease is None or not self.is_ours:
             return False
-        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        return bool(self._ask_for_room(task, Verb.POSTPONE, *self._held(task), seconds))
+
+    def _ask_for_room(self, task: Task[Any], verb: Verb, *body: Any) -> Any:
+        """Have a task put where it needs no worker, once there is room for that; a minute at the most."""
+        until = time.monotonic() + _ROOM_PATIENCE
         while True:
             try:
                 with self._ending(task):
-                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+                    return self.ask(verb, *body)
             except QueueFull:
                 if time.monotonic() > until:
                     raise
