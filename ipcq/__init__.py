@@ -20,13 +20,16 @@ from .backend import (
     ConfigExt,
     EndRun,
     FetchById,
+    Permit,
     RegisterWorker,
     Reschedule,
     ResumeAbandoned,
     ResumeById,
+    ShareLimits,
     ShowProgress,
     TaskStream,
     TellsProgress,
+    Turn,
     Update,
     Vacuum,
     WaitForCompletion,
@@ -103,6 +106,7 @@ if TYPE_CHECKING:
     from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
     from .feeding import pipe_to
     from .limits import Limits
+    from .logs import LogReceiver
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .tasks import TaskFunction, TaskHandle, TaskQueue
@@ -150,6 +154,7 @@ __all__ = [
     "AskWorker",
     "WorkerRequest",
     "RegisterWorker",
+    "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
     "ShowProgress",
@@ -158,6 +163,8 @@ __all__ = [
     "WorkerLease",
     "TellsProgress",
     "WorkerExit",
+    "Turn",
+    "Permit",
     "MemoryStorage",
     "JsonStorage",
     "Pipe",
@@ -198,6 +205,7 @@ __all__ = [
     "Monitor",
     "RestartPolicy",
     "Limits",
+    "LogReceiver",
     # who takes the place of a pool
     "Executor",
     "ExecutorFailed",
@@ -276,6 +284,7 @@ _LAZY = {
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
     "Limits": ".limits",
+    "LogReceiver": ".logs",
     **dict.fromkeys(
         ["Backoff", "Interval", "Notify", "PollStrategy", "Race", "Signal", "Waiter"], ".polling"
     ),

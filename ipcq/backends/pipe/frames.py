@@ -84,8 +84,12 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
-    TELL = 35
-    RUNNING_PROGRESS = 36
+    POSTPONE = 32
+    TAKE_TURN = 33
+    TAKE_PERMIT = 34
+    KEEP_PERMITS = 35
+    TELL = 36
+    RUNNING_PROGRESS = 37
 
 
 class Outcome(IntEnum):
