@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -74,7 +75,7 @@ class ProgressTeller:
 
     Who tells passes on no more than what it tells, four times a second at the most whatever many others run
     beside it. It never waits for another thread that passes something on, and only once for who does not hear
-    it: then it is left to the heartbeat, until that was heard.
+    it: then it is left to the heartbeat, until that was heard. In an event loop it is left to it in any case.
 
     Args:
         send: passes on what several runs told; a lease that is void is its affair.
@@ -95,7 +96,7 @@ class ProgressTeller:
     def tell(self, task: Task[Any], progress: Progress) -> None:
         """Note how far a run is, and pass it on if it is time to."""
         self._waiting[task.id] = Told(task, progress)
-        if self._heard and self._clock() >= self._due:
+        if self._heard and self._clock() >= self._due and asyncio._get_running_loop() is None:
             self._pass_on((task.id,))
 
     def forget(self, task_id: int) -> None:

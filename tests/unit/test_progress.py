@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from math import inf, nan
 from typing import Any
@@ -109,6 +110,18 @@ def test_who_does_not_hear_is_left_to_the_heartbeat(
     clock.advance(1)
     teller.tell(task, Progress(5))
     assert sink.came[3:] == [[("a", 5)]]
+
+
+def test_nothing_is_passed_on_in_an_event_loop(teller: ProgressTeller, sink: Sink) -> None:
+    """A store or a server would hold up all coroutines: it is the heartbeat's, in its own thread."""
+
+    async def main() -> None:
+        teller.tell(Task.of("a"), Progress(1))
+
+    asyncio.run(main())
+    assert sink.came == []
+    teller.flush()
+    assert sink.came == [[("a", 1)]]
 
 
 def test_many_short_runs_are_few_messages(teller: ProgressTeller, sink: Sink, clock: FakeClock) -> None:
