@@ -128,6 +128,7 @@ class PipeLease:
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
+                self._teller.forget(task.id)
 
     # --- what a worker does -----------------------------------------------------------------------------
 

@@ -195,6 +195,7 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
+        self._teller.forget(task_id)
         with self._noting:
             self._held.pop(task_id, None)
 
