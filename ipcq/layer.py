@@ -54,7 +54,7 @@ class Overrun(ForcedStop):
 class PutOff(ForcedStop):
     """Raised by a layer instead of a run: the task is to be run later, and nothing is charged to it.
 
-    A backend that cannot put a task off by itself stores it as a failed run, as for `RetryAfter`.
+    Where `WorkerLease.postpone` is not supported, it is stored as a failed run, as for `RetryAfter`.
 
     Args:
         seconds: from now on, more than 0.
@@ -98,7 +98,7 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
     puts it off.
 
     Args:
-        context: its attribute ``lease`` is the `WorkerLease` that has the task; ``postpone`` puts one off.
+        context: its attribute ``lease`` is the `WorkerLease` that has the task.
     """
     lease = context.lease
     try:
@@ -112,7 +112,7 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         except Overrun as overrun:
             _fail(lease, task, overrun.error.with_traceback(overrun.__traceback__))
         except PutOff as later:
-            _put_off(context, task, later)
+            _put_off(lease, task, later)
         except ForcedStop:
             lease.give_back(task)
         except BaseException as error:  # SystemExit too: a task must not end its worker
@@ -128,11 +128,11 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         log.info("task %s: %s", task.id, lost)
 
 
-def _put_off(context: Any, task: Task[Any], later: PutOff) -> None:
+def _put_off(lease: Any, task: Task[Any], later: PutOff) -> None:
     try:
-        context.postpone(task, min(later.seconds, LONGEST_DELAY))
+        lease.postpone(task, min(later.seconds, LONGEST_DELAY))
     except NotSupported:
-        _fail(context.lease, task, RetryAfter(later.seconds, str(later)))
+        _fail(lease, task, RetryAfter(later.seconds, str(later)))
 
 
 def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:

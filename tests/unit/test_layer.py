@@ -102,16 +102,9 @@ def test_a_forced_stop_gives_the_task_back(lease: FakeLease) -> None:
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_task_is_put_off(lease: FakeLease, refused: bool) -> None:
     """Nothing is stored for a run that was not; but where the backend cannot put it off, it failed."""
-
-    def postpone(task: Task[Any], seconds: float) -> None:
-        if refused:
-            raise NotSupported("Reschedule", "a list")
-        lease.log.append(("postpone", task.args, seconds))
-
-    later = _raise(PutOff(7, "closed"))
-    acknowledge(Task.of(3), SimpleNamespace(lease=lease, postpone=postpone), later)
+    lease.refuses = NotSupported("Reschedule", "a list") if refused else None
     told = ("fail", "ipcq.errors.RetryAfter", "closed") if refused else ("postpone", 3, 7)
-    assert lease.log == [told]
+    assert _run(lease, _raise(PutOff(7, "closed"))) == [told]
 
 
 def test_arguments_that_cannot_be_decoded_kill_the_task(lease: FakeLease) -> None:

@@ -84,6 +84,10 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
+    POSTPONE = 32
+    TAKE_TURN = 33
+    TAKE_PERMIT = 34
+    KEEP_PERMITS = 35
 
 
 class Outcome(IntEnum):

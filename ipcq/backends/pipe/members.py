@@ -14,6 +14,7 @@ from ...expose import LARGEST_PAGE, Filter, Page
 from ...status import Status
 from ...task import Task
 from ..liveness import Identity, identity_is_gone, own_identity
+from ..returned import Returned
 from .failures import NotRegistered
 
 __all__ = ["Member", "Members"]
@@ -32,6 +33,8 @@ class _Lease(WorkerLease, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 
 
 class _Stream(TaskStream, Protocol):
@@ -112,12 +115,17 @@ class Member:
 
 
 class Members:
-    """All workers of one server, by the token that each of them got."""
+    """All workers of one server, by the token that each of them got.
+
+    Attributes:
+        returned: the tasks of dead ones that went back to the queue, of which no worker was told yet.
+    """
 
     def __init__(self, backend: Any, dead_after: float) -> None:
         self._backend = cast(_Judging, backend)
         self._dead_after = dead_after
         self._all: dict[int, Member] = {}
+        self.returned = Returned()
 
     def __repr__(self) -> str:
         return f"<Members: {len(self._all)}>"
@@ -184,7 +192,7 @@ class Members:
             elif not member.lives:
                 member.gone = member.gone or now
                 if now - member.gone > _GONE_FOR:
-                    self._backend.resume_abandoned()
+                    self.returned.add(self._backend.resume_abandoned())
                     del self._all[token]
 
 

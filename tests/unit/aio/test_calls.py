@@ -77,6 +77,28 @@ def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
     asyncio.run(main())
 
 
+def test_limits_are_shared_with_the_backend(queue: MemoryStorage) -> None:
+    """A turn or a permit of one is none of the other's; one that a cancelled call got goes back."""
+
+    async def main() -> None:
+        async with AsyncQueue(queue) as tasks:
+            assert (await tasks.take_turn("a", 0.001)).taken
+            assert not queue.take_turn("a", 0.001).taken
+            permit = await tasks.take_permit("a", 1)
+            assert permit is not None
+            with permit:
+                assert queue.take_permit("a", 1) is None
+            asking = asyncio.ensure_future(tasks.take_permit("a", 1))
+            await asyncio.sleep(0)  # it is asked for in a thread by now
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+
+    asyncio.run(main())
+    with queue.take_permit("a", 1) or pytest.fail("it was lost"):
+        pass
+
+
 def test_streams_of_both_kinds_are_pushed(queue: MemoryStorage) -> None:
     """From an iterable and from an async one, some at a time."""
 
@@ -224,6 +246,9 @@ def test_a_coroutine_takes_tasks_by_a_lease(queue: MemoryStorage) -> None:
                 error = ErrorInfo("Boom", "no")
                 assert await lease.fail(expect(await stream.__anext__()), error) is Status.KILLED
                 assert await lease.give_back(expect(await stream.__anext__()))
+                put_off = expect(await stream.__anext__())
+                assert await lease.postpone(put_off, 60)
+                assert not await lease.give_back(put_off)
                 async for task in stream:
                     assert task is not None
                     break

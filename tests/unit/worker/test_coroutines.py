@@ -21,6 +21,7 @@ from ipcq.layer import CallNext, Overrun
 from ipcq.layers import CircuitBreaker, RateLimit, Retry, Tracing
 from ipcq.sink import TAG
 from ipcq.worker import Worker, WorkerContext, WorkerState
+from ipcq.worker.events import Event
 from ipcq.worker.run import GRACE
 
 from .fakes import FakeBackend, FakeLease, FakeStream
@@ -516,10 +517,14 @@ def test_listeners_are_told_what_happens() -> None:
         worker.pause()
         while "Pause" not in heard:
             await asyncio.sleep(0.001)
-        asyncio.get_running_loop().call_later(0.01, worker.resume)
         return await double(number)
 
-    worker = Worker("w", backend, handler, concurrency=2, on_event=lambda e: heard.append(type(e).__name__))
+    def listener(event: Event) -> None:
+        heard.append(type(event).__name__)
+        if heard[-1] == "Success":
+            worker.resume()
+
+    worker = Worker("w", backend, handler, concurrency=2, on_event=listener)
     worker.run(until_empty=True)
 
     assert [name for name in heard if name != "HeartBeat"] == [
