@@ -14,6 +14,7 @@ from typing import Any
 from ...backend import WorkerRequest
 from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
@@ -53,7 +54,7 @@ class PipeLease:
         self._codec = codec
         self._pid = os.getpid()
         self._request = WorkerRequest.RUN
-        self._closed = False
+        self._closed = self._in_haste = False
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
@@ -172,6 +173,10 @@ class PipeLease:
         if stream is not None:
             stream.keep(response, token)
 
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
 
@@ -207,6 +212,8 @@ class PipeLease:
                 done = set(full.accepted)
                 self._is_rid_of(task for task, _ in left if task.id in done)
                 left = [each for each in left if each[0].id not in done]
+                if self._in_haste:
+                    raise ForcedStop from None
                 if not full.waiting_helps or time.monotonic() > until:
                     for task, value in left:
                         self.fail(task, _no_room(len(value), full), final=True)
@@ -243,6 +250,8 @@ class PipeLease:
                 with self._ending(task):
                     return self.ask(verb, *body)
             except QueueFull:
+                if self._in_haste:
+                    raise ForcedStop from None
                 if time.monotonic() > until:
                     raise
 

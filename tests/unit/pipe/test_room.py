@@ -12,6 +12,7 @@ import pytest
 
 from ipcq import CustomBackend, ErrorInfo, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
+from ipcq.layer import ForcedStop
 from tests.unit.store.stores import Filling
 
 if TYPE_CHECKING:
@@ -73,6 +74,22 @@ def test_a_result_without_room_is_told(
             lease.finish(_next(stream), bytes(size))
             with pytest.raises(TaskFailed, match="NoRoom"):
                 client.wait(second, PATIENCE).unwrap()
+
+
+def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue, private_directory: Path) -> None:
+    """Its task stays RUNNING, to be given back; a value for which there is room is stored."""
+    queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
+    with Pipe.serve(queue, endpoint), Pipe(endpoint) as client:
+        ids = client.push_bulk([1, 2])
+        with client.register_worker("worker") as lease:
+            stream = client.poll(lease)
+            lease.finish(_next(stream), bytes(HALF))
+            task = _next(stream)
+            lease.hurry()
+            with pytest.raises(ForcedStop):
+                lease.finish(task, bytes(HALF))
+            assert lease.give_back(task)
+        assert [*client.check_status(ids).values()] == [Status.DONE, Status.PENDING]
 
 
 BAD = ErrorInfo("ValueError", "bad")
