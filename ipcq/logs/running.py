@@ -130,9 +130,10 @@ class Forwarding:
     @contextmanager
     def _forwarded(self, run: Run) -> Iterator[None]:
         with self._hooked(run.level, run.captures):
-            token = current.set(run)
+            before = current.get()
+            current.set(run)
             try:
                 yield
             finally:
-                current.reset(token)
                 run.end()
+                current.set(before)  # not by a token: a coroutine that was left behind ends in any context
