@@ -63,6 +63,10 @@ class Run:
 
         return Lines(send, LONGEST_OUTPUT)
 
+    def begin(self) -> None:
+        """Have the way kept open for it."""
+        self._channel.runs += 1
+
     def log(self, record: logging.LogRecord) -> None:
         """Send a record; in the receiver's own process it is there already."""
         if self._open and not self._channel.own:
@@ -80,7 +84,8 @@ class Run:
         for lines in self._lines.values():
             lines.end()
         self._open = False
-        self._channel.settle(self._origin)
+        self._channel.runs -= 1
+        self._channel.settle()
 
 
 current: ContextVar[Run | None] = ContextVar("ipcq.logs", default=None)
@@ -132,6 +137,7 @@ class Forwarding:
         with self._hooked(run.level, run.captures):
             before = current.get()
             current.set(run)
+            run.begin()
             try:
                 yield
             finally:
