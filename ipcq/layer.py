@@ -59,9 +59,14 @@ class PutOff(ForcedStop):
     Args:
         seconds: from now on, more than 0.
         reason: what is stored, if anything is.
+
+    Raises:
+        ValueError: the seconds are none.
     """
 
     def __init__(self, seconds: float, reason: str) -> None:
+        if not seconds >= 0:
+            raise ValueError(f"a task is put off by 0 seconds or more, not {seconds!r}")
         super().__init__(reason)
         self.seconds = seconds
 
@@ -131,9 +136,17 @@ def _put_off(lease: Any, task: Task[Any], later: PutOff) -> None:
 
 
 def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:
-    later = error.seconds if isinstance(error, RetryAfter) else 0.0
+    later = _delay_of(error) if isinstance(error, RetryAfter) else 0.0
     told = ErrorInfo.from_exception(failure_of(error))
-    lease.fail(task, told, retry_in=min(later, LONGEST_DELAY), final=isinstance(error, Abort))
+    lease.fail(task, told, retry_in=later, final=isinstance(error, Abort))
+
+
+def _delay_of(error: RetryAfter) -> float:
+    """Seconds that every backend takes; 0 where a subclass has left none."""
+    try:
+        return min(max(0.0, float(error.seconds)), LONGEST_DELAY)  # not a number: 0
+    except (AttributeError, TypeError, ValueError):
+        return 0.0
 
 
 def failure_of(error: BaseException) -> BaseException:

@@ -35,6 +35,7 @@ CALLS: Mapping[str, Callable[[Every], object]] = {
     "ResumeAbandoned": lambda it: it.resume_abandoned(),
     "ResumeById": lambda it: it.resume_by_id(TaskId.new()),
     "ShareLimits": lambda it: it.take_permit("limit", 1),
+    "ShowProgress": lambda it: it.running_progress(),
     "TaskSink": lambda it: it.push(1),
     "Update": lambda it: it.update(Task.of(1)),
     "Vacuum": lambda it: it.vacuum(),

@@ -37,6 +37,7 @@ ROWS = (
     "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
+    "ShowProgress",
     "Expose",
     "TaskStream",
     "TaskResult",

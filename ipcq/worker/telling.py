@@ -50,7 +50,7 @@ class Teller:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # SystemExit, too: it is the listener's, not the worker's
                 log.exception("listener %r failed on %r", listener, event)
 
     def around(self, lease: WorkerLease) -> WorkerLease:

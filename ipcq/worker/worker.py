@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, Overrun, compose
+from ..logs.hooks import hooked
+from ..logs.running import Forwarding
 from ..task import Task, TaskId
 from . import events
 from .context import WorkerContext
@@ -218,14 +220,16 @@ class Worker:
         told = self._tell.around(lease)
         context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
-        if self._awaits:
-            self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)
-            return
-        guards: list[Layer] = [*begin, *self.guards, self._stop]
-        # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
-        while self._serve(lease, chain, context, until_empty):
-            self._rest()
+        with closing(Forwarding(hooked)) as forwarding:
+            guards: list[Layer] = [*begin, forwarding, *self.guards]
+            if self._awaits:
+                self._work_in_loop(lease, context, [*guards, *self._layers], until_empty)
+                return
+            # The acknowledgement stands outside all that users write, the door to it just inside.
+            layers: list[Layer] = [self._backend.middleware(), *guards, self._stop, *self._layers]
+            chain = compose(layers, self._call)
+            while self._serve(lease, chain, context, until_empty):
+                self._rest()
 
     def _rest(self) -> None:
         self._tell(events.Pause)
@@ -305,7 +309,9 @@ class Worker:
                 context.lease.give_back(task)
             else:
                 self._idle = False
+                context.task = task
                 chain(task, context)
+                context.task = None
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
                 context.tasks += 1

@@ -13,7 +13,7 @@ from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
@@ -41,6 +41,7 @@ from .layout import (
 )
 from .participant import TICK, Participant, Place, housekeep
 from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .progress import progress_word
 from .reading import Reader
 
 __all__ = ["MemoryLease", "MemoryStream"]
@@ -90,6 +91,14 @@ class MemoryLease:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self.me.heartbeat()
         return self.returned.fetch() + back
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is."""
+        try:
+            place = self._place_of(task)
+        except LeaseLost:
+            return
+        self._exchange.tell(place, self.me.index, progress_word(progress))
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.

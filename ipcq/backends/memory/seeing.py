@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 from ...errors import QueueClosed, StorageError
 from ...expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ...task import Queue, Task
-from ..namespace import queue_names
 from ..unknown_codec import codec_or_unknown
 from .handle import Handle, reopen
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import figures
+from .namespace import queue_names
 
 __all__ = ["Seeing"]
 

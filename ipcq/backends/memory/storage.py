@@ -7,22 +7,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
+from ...backend import OnProgress, Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Queue, Task, TaskId
+from ...task import Progress, Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
-from ..namespace import base_directory
 from ..parts import microseconds, moment_of
+from ..progress import ProgressWatch
 from ..turnstile import LIMIT, HeldPermit, Turnstile
 from .leasing import MemoryLease, MemoryStream
 from .participant import Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import status_of
+from .progress import runs
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
@@ -135,14 +137,27 @@ class MemoryStorage(Sinking, Seeing):
         self._attached()
         return self._reader.task_by_id(TaskId.parse(task_id))
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
+    def running_progress(self, since: int = 0) -> tuple[int, dict[TaskId, Progress]]:
+        """How far each run is that tells it, if any told something since an earlier answer."""
+        return runs(self._attached(), since)
+
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> AwaitedResults:
         """Results in completion order, each id once."""
         self._attached()
-        return AwaitedResults(self._inbox, ids, timeout)
+        watch = ProgressWatch(self.running_progress, on_progress) if on_progress is not None else None
+        return AwaitedResults(self._inbox, ids, timeout, watch)
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self,
+        task_id: TaskId | str,
+        timeout: float | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> TaskResult[Any]:
         """The result of one task."""
-        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+        return next(self.wait_for((TaskId.parse(task_id),), timeout, on_progress=on_progress))
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""

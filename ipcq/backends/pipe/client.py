@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
+from ...backend import OnProgress, Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
@@ -20,9 +20,10 @@ from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...sink import WeakSink
 from ...status import TERMINAL, Status
-from ...task import Queue, Task, TaskId
+from ...task import Progress, Queue, Task, TaskId
 from ..completions import AwaitedResults
 from ..parts import DEFAULTS, Terms, bulk_parts, moment_of, parts_of, read_parts
+from ..progress import ProgressWatch
 from ..store.codecs import Codecs
 from ..streams import push_stream
 from ..weak import Weak
@@ -52,6 +53,7 @@ from .working import LAST_PATIENCE, PipeLease, PipeStream
 __all__ = ["Pipe"]
 
 _FIRST_PATIENCE = 5.0  # seconds that opening waits for a server
+_LOOK_PATIENCE = 2.0  # the same of a look that comes again and again
 
 
 class Pipe:
@@ -365,14 +367,24 @@ class Pipe:
 
     # --- WaitForCompletion --------------------------------------------------------------------------
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
+    def running_progress(self, since: int = 0) -> tuple[int, dict[TaskId, Progress]]:
+        """How far each run is that tells it, if any told something since an earlier answer."""
+        seen, rows = self._use().call(Verb.RUNNING_PROGRESS, since, patience=_LOOK_PATIENCE).body
+        return seen, {unpack_id(task_id): Progress(*told) for task_id, *told in rows}
+
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> AwaitedResults:
         """Results in completion order, each id once."""
         self._use()
-        return AwaitedResults(PipeInbox(self._use, self._decoder), ids, timeout)
+        watch = ProgressWatch(self.running_progress, on_progress) if on_progress is not None else None
+        return AwaitedResults(PipeInbox(self._use, self._decoder), ids, timeout, watch)
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task."""
-        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+        return next(self.wait_for((TaskId.parse(task_id),), timeout, on_progress=on_progress))
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""

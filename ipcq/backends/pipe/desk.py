@@ -11,7 +11,7 @@ from ...backend import WorkerExit, WorkerRequest
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from .awaited import Awaited
 from .frames import Request, Verb
 from .holders import Holders, Wanted
@@ -92,6 +92,7 @@ class Desk:
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
             Verb.POSTPONE: self._postpone,
+            Verb.TELL: self._tell,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -106,6 +107,7 @@ class Desk:
             Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
+            Verb.RUNNING_PROGRESS: self._running_progress,
             Verb.VACUUM: self._vacuum,
             Verb.LIST_QUEUES: self._list_queues,
             Verb.LIST_WORKERS: self._list_workers,
@@ -281,6 +283,13 @@ class Desk:
 
         return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
 
+    def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
+        """Note how far runs are."""
+        lease_of = self.members.get(token).lease
+        for task_id, lease, done, total in told:
+            lease_of.progress(_held(task_id, lease), Progress.of(done, total))
+        return Answer()
+
     # --- one task -----------------------------------------------------------------------------------
 
     def _one(self, task: Task[Any] | None) -> Answer:
@@ -354,6 +363,10 @@ class Desk:
     def _forget(self, token: bytes, ids: bytes) -> Answer:
         self.awaited.forget(token, unpack_ids(ids))
         return Answer()
+
+    def _running_progress(self, since: int) -> Answer:
+        seen, found = self._backend.running_progress(since)
+        return Answer([seen, [[pack_id(task_id), *told] for task_id, told in found.items()]])
 
     def _vacuum(self, older_than: float, statuses: list[int]) -> Answer:
         return Answer(self._backend.vacuum(older_than=older_than, statuses=[Status(s) for s in statuses]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Protocol, cast
 
-from ...backend import ResumeAbandoned, TaskStream, WorkerLease
+from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
 from ...errors import IpcqError
 from ...expose import LARGEST_PAGE, Filter, Page
 from ...status import Status
@@ -22,7 +22,7 @@ __all__ = ["Member", "Members"]
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Lease(WorkerLease, Protocol):
+class _Lease(WorkerLease, TellsProgress, Protocol):
     """A worker that another process can go on with."""
 
     @property

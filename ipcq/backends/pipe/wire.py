@@ -11,7 +11,7 @@ from ...codecs import MsgpackCodec
 from ...expose import Filter, Histogram, QueueInfo, RunningWorker, Statistic, StatType
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..memory.parts import HeldTask
 from .frames import FrameError
 
@@ -123,19 +123,21 @@ def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
         place,
         list(task.lease) if task.lease is not None else None,
         _PLAIN.encode(dict(task.metadata)) if task.metadata else b"",
+        task.progress,
         *_fields_of(task),
     ]
 
 
 def unpack_task(row: Sequence[Any], blobs: Sequence[bytes], decoding: Decoding) -> Task[Any]:
     """The task again, whose arguments are decoded when they are first read."""
-    task_id, status, place, lease, metadata, *others = row
+    task_id, status, place, lease, metadata, told, *others = row
     parts = dict(zip(_FIELDS, others, strict=True))
     return Task(
         unpack_id(task_id),
         status=Status(status),
         metadata=_PLAIN.decode(metadata) if metadata else {},
         lease=Lease(*lease) if lease is not None else None,
+        progress=Progress(*told) if told is not None else None,
         payload=blobs[place] if place is not None else None,
         _decode=decoding(parts["codec"]),  # type: ignore[arg-type] # bytes are what it is given here
         **parts,

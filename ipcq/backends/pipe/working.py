@@ -16,10 +16,11 @@ from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..bells import Bells
 from ..liveness import own_identity
+from ..progress import ProgressTeller, Told
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
@@ -32,6 +33,7 @@ LAST_PATIENCE = 2.0
 LONGEST_DELAY = 1e10  # seconds
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
+_TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
@@ -58,6 +60,7 @@ class PipeLease:
         self._entering = threading.Lock()
         self._token = 0
         self._place: list[int] | None = None
+        self._teller = ProgressTeller(self._send_progress)
         self._enter(PATIENCE)
 
     def __repr__(self) -> str:
@@ -140,9 +143,25 @@ class PipeLease:
 
     def heartbeat(self) -> list[TaskId]:
         """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
         request, back = self.ask(Verb.BEAT)
         self._request = WorkerRequest(request)
+        self._teller.flush()  # what a server did not hear that got to know us only now
         return unpack_ids(back)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; sent four times a second at the most."""
+        self._teller.tell(task, progress)
+
+    def _send_progress(self, told: Sequence[Told]) -> None:
+        """Tell the server, of those that are ours still; a new one hears it after the next heartbeat."""
+        rows = [
+            [pack_id(task.id), list(task.lease), *progress]
+            for task, progress in told
+            if task.lease is not None and self._has.get(task.id) == task.lease and self.is_ours
+        ]
+        if rows:
+            self.channels().call(Verb.TELL, self._token, rows, patience=_TELL_PATIENCE)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
@@ -13,9 +14,10 @@ from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Task, TaskId
+from ...task import Progress, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
+from ..progress import ProgressTeller
 from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
@@ -26,6 +28,7 @@ from .members import WorkerRecord, dump_worker
 from .moves import finish, give_back, postpone, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class StoreLease:
         self.closed = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
+        self._noting = threading.RLock()  # while what is held is compared, and changed
+        self._teller = ProgressTeller(StoredProgress(self))
         self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
         self._opener = os.getpid()
@@ -125,6 +130,7 @@ class StoreLease:
     def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self._recovery.tick()
+        self._teller.flush()
         self._beat_once()
         return self.returned.fetch() + back
 
@@ -189,7 +195,18 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
-        self._held.pop(task_id, None)
+        with self._noting:
+            self._held.pop(task_id, None)
+
+    def replace(self, before: Held, after: Held) -> None:
+        """Note how a task of ours is now, unless another thread has ended it, or changed it, meanwhile."""
+        with self._noting:
+            if self._held.get(before.task.id) is before:
+                self._held[before.task.id] = after
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; stored four times a second at the most."""
+        self._teller.tell(task, progress)
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value.

@@ -33,6 +33,10 @@ def _names(told: list[Any]) -> list[str]:
     return [type(event).__name__ for event in told if not isinstance(event, events.HeartBeat)]
 
 
+def _outcomes(backend: FakeBackend) -> list[Any]:
+    return [entry for entry in backend.log if entry[0] in {"finish", "fail"}]
+
+
 def handle(number: int, context: WorkerContext) -> int:
     """Succeeds, fails, aborts or tells, as it is asked."""
     if number == 1:
@@ -74,7 +78,10 @@ def test_everything_is_told_in_its_order(queue: MemoryStorage) -> None:
     assert (custom.name, custom.data) == ("seen", {"number": 3})
 
 
-def test_listeners_add_up_and_disturb_nobody(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_listeners_add_up_and_disturb_nobody(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     """What one raises is logged; the others are told, and the worker goes on."""
     told: list[Any] = []
     backend = FakeBackend([1])
@@ -82,13 +89,14 @@ def test_listeners_add_up_and_disturb_nobody(caplog: pytest.LogCaptureFixture) -
 
     @worker.on_event
     def fails(event: Any) -> None:
-        raise ZeroDivisionError
+        raise error
 
     worker.on_event(told.append)
     worker.run(until_empty=True)
     assert _names(told) == ["Start", "TaskStart", "Success", "Idle", "Stop"]
     assert "listener" in caplog.text
-    assert "ZeroDivisionError" in caplog.text
+    assert error.__name__ in caplog.text
+    assert _outcomes(backend) == [("finish", 1, 1)]
 
 
 def test_a_lost_lease_is_no_end_of_a_run() -> None:
