@@ -13,7 +13,7 @@ from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task
+from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
 from ..parts import microseconds
@@ -26,6 +26,7 @@ from .layout import (
     KIND_NO_ROOM,
     KIND_VALUE,
     LOST,
+    M_EPOCH,
     MOST_TAKEN,
     NEED_ARENA,
     NOBODY,
@@ -39,8 +40,9 @@ from .layout import (
     STARTED,
 )
 from .participant import TICK, Participant, Place, housekeep
-from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes, status_of
 from .reading import Reader
+from .slots import generation
 
 __all__ = ["MemoryLease", "MemoryStream"]
 
@@ -181,6 +183,17 @@ class MemoryLease:
                     late.append(task)
                     full = error
         return full
+
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        slot = self.reader.find(task_id)
+        return (
+            slot is not None
+            and (slot.number, generation(slot.word)) == (lease.slot, lease.generation)
+            and slot.meta[M_EPOCH] == lease.epoch
+            and status_of(slot.word) is Status.DONE
+            and self.reader.unchanged(slot)
+        )
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False

@@ -13,7 +13,7 @@ from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Task, TaskId
+from ...task import Lease, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds
 from .contract import Write
@@ -240,6 +240,11 @@ class StoreLease:
                 raise
         if lost is not None:
             raise lost
+
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        held = self.desk.load(task_id)
+        return held is not None and held.task.status is Status.DONE and held.task.epoch == lease.epoch
 
     def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
         desk = self.desk
