@@ -21,7 +21,6 @@ FAILED_HANDSHAKES = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-_TOGETHER = 256  # failures that are counted before something else is done
 _EVERY = 1.0  # seconds between two lines of the log about the same reason
 
 
@@ -74,8 +73,8 @@ def _drop_rest(socket: zmq.Socket[Any]) -> None:
 
 
 def failed_handshakes(monitor: zmq.Socket[Any]) -> list[int]:
-    """The failures that a socket's monitor saw since it was asked last, or the first of many."""
+    """The failures that a socket's monitor saw since it was asked last."""
     found = list[int]()
-    while len(found) < _TOGETHER and monitor.poll(0):
+    while monitor.poll(0):
         found.append(int(recv_monitor_message(monitor)["event"]))
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from ...errors import IpcqError, NotSupported, StorageError
+from ...errors import IpcqError, NotSupported
 from .asked import ASKED
 from .desk import A_TASK, ROOM, ROOM_FOR_A_VALUE, Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
@@ -29,8 +29,9 @@ from .frames import (
     read_request,
     write_reply,
 )
-from .gate import FAILED_HANDSHAKES, Refusals, failed_handshakes, receive
+from .gate import Refusals, receive
 from .keys import ServerKeys
+from .listening import Listening
 from .parking import Parked, Parking
 from .peers import Peers
 from .wire import Passing
@@ -48,7 +49,7 @@ _QUIET = 1.0
 _TICK = 0.5  # seconds: the pace of housekeeping
 _MOST_WAITING = 8  # messages of one connection that lie here unread: a client of ours has one at a time
 _MOST_UNHEARD = 4  # answers of one connection that lie here unsent; more are dropped, and asked for again
-_HANDSHAKE = 5  # seconds that a connection has to say who it is, before it is closed
+_HANDSHAKE = 5.0  # seconds that a connection has to say who it is, before it is closed
 _PULSE, _STILL = 15, 60  # seconds between two questions whether a connection lives, and to answer one
 _AT_ONCE = 64  # requests that are answered before those who wait are looked after
 _MOST_PARKED = 256 << 20  # bytes of payloads that wait for room, beside the last one
@@ -111,9 +112,10 @@ class Server:
                 self._read_keys = stack.enter_context(self._keys.admitting(context))
                 self._tend_keys()
             self._socket = stack.enter_context(context.socket(zmq.ROUTER))
-            self._watch = stack.enter_context(self._socket.get_monitor_socket(FAILED_HANDSHAKES))
-            stack.callback(self._socket.disable_monitor)
-            self._bind()
+            self._protect()
+            self._listening = Listening(self._socket, self.endpoint, self.refusals)
+            self._watch = stack.enter_context(self._listening.entered())
+            self.endpoint = self._listening.endpoint
             self._ours, self._theirs = (stack.enter_context(context.socket(zmq.PAIR)) for _ in range(2))
             self._theirs.bind("inproc://stop")
             self._ours.connect("inproc://stop")
@@ -125,7 +127,7 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
-    def _bind(self) -> None:
+    def _protect(self) -> None:
         socket = self._socket
         socket.linger = 0
         if self._keys is not None:
@@ -134,14 +136,9 @@ class Server:
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BLOB)
         socket.setsockopt(zmq.RCVHWM, _MOST_WAITING)
         socket.setsockopt(zmq.SNDHWM, _MOST_UNHEARD)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE * 1000)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, round(_HANDSHAKE * 1000))
         socket.setsockopt(zmq.HEARTBEAT_IVL, _PULSE * 1000)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _STILL * 1000)
-        try:
-            socket.bind(self.endpoint)
-        except zmq.ZMQError as error:
-            raise StorageError(f"cannot serve at {self.endpoint!r}: {error.strerror}") from error
-        self.endpoint = str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
     def close(self) -> None:
         """Stop serving; what clients' workers had is given back. The backend that was given stays open."""
@@ -176,7 +173,7 @@ class Server:
 
     def _pause(self) -> int:
         """Milliseconds until it looks up, if nothing comes."""
-        if not self._parking:
+        if self._listening.listens and not self._parking:
             return round(_TICK * 1000)
         quiet = time.monotonic() - self._busy > _QUIET
         return round((_RARE_GLANCE if quiet else _GLANCE) * 1000)
@@ -191,12 +188,12 @@ class Server:
                 self.refusals.note("malformed messages", "more frames or bytes than a message has")
             else:
                 self._receive(who, frames)
-        for event in failed_handshakes(self._watch):
-            self.refusals.note("connections", f"the handshake failed: {zmq.Event(event).name}")
+        self._listening.look()
         self._look_after_waiting()
         now = time.monotonic()
         if now - self._tended >= _TICK:
             self._tend_keys()
+            self._listening.tend(now)
             self._tended = now
             self._desk.tend(now)
             self._peers.forget_silent(now)
