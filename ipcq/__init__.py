@@ -20,11 +20,14 @@ from .backend import (
     ConfigExt,
     EndRun,
     FetchById,
+    Permit,
     RegisterWorker,
     Reschedule,
     ResumeAbandoned,
     ResumeById,
+    ShareLimits,
     TaskStream,
+    Turn,
     Update,
     Vacuum,
     WaitForCompletion,
@@ -101,6 +104,7 @@ if TYPE_CHECKING:
     from .executor import Executor, ExecutorFailed, NotPicklable, Shared, share
     from .feeding import pipe_to
     from .limits import Limits
+    from .logs import LogReceiver
     from .monitor import Monitor, RestartPolicy
     from .polling import Backoff, Interval, Notify, PollStrategy, Race, Signal, Waiter
     from .tasks import TaskFunction, TaskHandle, TaskQueue
@@ -147,12 +151,15 @@ __all__ = [
     "AskWorker",
     "WorkerRequest",
     "RegisterWorker",
+    "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
     "TaskStream",
     "Completions",
     "WorkerLease",
     "WorkerExit",
+    "Turn",
+    "Permit",
     "MemoryStorage",
     "JsonStorage",
     "Pipe",
@@ -193,6 +200,7 @@ __all__ = [
     "Monitor",
     "RestartPolicy",
     "Limits",
+    "LogReceiver",
     # who takes the place of a pool
     "Executor",
     "ExecutorFailed",
@@ -271,6 +279,7 @@ _LAZY = {
     "Monitor": ".monitor",
     "RestartPolicy": ".monitor",
     "Limits": ".limits",
+    "LogReceiver": ".logs",
     **dict.fromkeys(
         ["Backoff", "Interval", "Notify", "PollStrategy", "Race", "Signal", "Waiter"], ".polling"
     ),

@@ -21,11 +21,14 @@ __all__ = [
     "ConfigExt",
     "EndRun",
     "FetchById",
+    "Permit",
     "RegisterWorker",
     "Reschedule",
     "ResumeAbandoned",
     "ResumeById",
+    "ShareLimits",
     "TaskStream",
+    "Turn",
     "Update",
     "Vacuum",
     "WaitForCompletion",
@@ -61,6 +64,10 @@ class TaskStream(Protocol):
     def __next__(self) -> Task[Any] | None: ...
     def __aiter__(self) -> AsyncIterator[Task[Any] | None]: ...
     async def __anext__(self) -> Task[Any] | None: ...
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now: `next` without waiting. None when the stream has ended, too."""
+        ...
+
     def wake(self) -> None:
         """Make a `next` that waits in another thread return None; if none waits, the following one.
 
@@ -97,8 +104,12 @@ class WorkerLease(Protocol):
         """What another process asks of this worker."""
         ...
 
-    def heartbeat(self) -> None:
-        """Tell people that the worker moves, and do its share of the queue's housekeeping."""
+    def heartbeat(self) -> list[TaskId]:
+        """Tell people that the worker moves, and do its share of the queue's housekeeping.
+
+        Returns:
+            The tasks of dead owners that went back to the queue by that, and while it looked for tasks since.
+        """
         ...
 
     def finish(self, task: Task[Any], value: Any) -> None:
@@ -125,6 +136,14 @@ class WorkerLease(Protocol):
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged; False if not ours now."""
         ...
 
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; False if not ours now.
+
+        One step: whoever took or ended the task meanwhile is not disturbed. A backend without `Reschedule`
+        may raise `NotSupported`.
+        """
+        ...
+
     def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""
         ...
@@ -148,7 +167,7 @@ class Backend(Protocol):
         """
         ...
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
         ...
 
@@ -408,5 +427,63 @@ class Vacuum(Protocol):
 
         Returns:
             How many. Never a task that is still owed a run.
+        """
+        ...
+
+
+class Turn(NamedTuple):
+    """What came of asking for a turn.
+
+    Attributes:
+        taken: whether there is one.
+        wait: seconds until it, or until it is worth asking again.
+    """
+
+    taken: bool
+    wait: float
+
+
+class Permit(Protocol):
+    """One of so many permits; who has it may run. The death of its process gives it back."""
+
+    def release(self) -> None:
+        """Give it back. Does not wait; nothing where it was given back, or in a forked child."""
+        ...
+
+    def __enter__(self) -> Permit: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class ShareLimits(Protocol):
+    """Can keep limits for all processes that have the queue, whoever of them is killed.
+
+    Each name has limits of its own: 1 to 64 letters, digits, ``-`` and ``_``. Where some use one name with
+    other numbers than others, each is held to its own, and nobody waits for ever: no more than the largest
+    number run, and no faster than the greatest rate do runs begin.
+    """
+
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """Ask for a moment to begin at, of which there are only so many; does not wait for it.
+
+        Args:
+            per_second: how many there are, in the long run; 0.000001 or more.
+            burst: how many there may be at once after a pause.
+
+        Raises:
+            ValueError: the name or a number is out of bounds.
+        """
+        ...
+
+    def take_permit(self, name: str, limit: int) -> Permit | None:
+        """One of ``limit`` permits, until it is released or this process dies; None: all are taken now.
+
+        Args:
+            limit: 1 to 100,000.
+
+        Raises:
+            ValueError: the name or the limit is out of bounds.
         """
         ...

@@ -15,6 +15,7 @@ from .status import Status
 
 __all__ = ["Attempt", "Lease", "Queue", "Task", "TaskId"]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _QUEUE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
@@ -186,11 +187,11 @@ class Task(Generic[T]):
         )
 
     @classmethod
-    def of(cls, args: T, **parts: Any) -> Task[T]:
+    def of(cls, args: A, **parts: Any) -> Task[A]:
         """Make a task to be pushed with `TaskSink.push_task`; ``parts`` as the attributes."""
         if "id" not in parts:
             parts["id"] = TaskId.new()
-        return cls(**parts, _args=args)
+        return Task(**parts, _args=args)
 
     @property
     def args(self) -> T:

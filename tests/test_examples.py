@@ -67,6 +67,7 @@ def test_every_example_has_its_test() -> None:
     assert [name for name in EXAMPLES if f"test_{name}" not in globals()] == []
 
 
+@pytest.mark.slow
 def test_source_metrics(sources: Path, private_directory: Path) -> None:
     """It prints a table, the totals, and how many files are no Python; it leaves no queue."""
     shown = _run("source_metrics", str(sources)).splitlines()
@@ -121,7 +122,8 @@ def test_named_tasks(private_directory: Path) -> None:
     assert list(private_directory.iterdir()) == []
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 def test_pipeline(tmp_path: Path, private_directory: Path, killed: bool) -> None:
     """It finds what a plain loop finds, though its workers are killed, and leaves no queue."""
     stdlib = Path(sysconfig.get_path("stdlib"))
@@ -154,6 +156,7 @@ def _kill_a_worker(pid: int) -> None:
                 return
 
 
+@pytest.mark.slow
 def test_two_sides() -> None:
     """The results come over TCP with keys, from another network where there may be one."""
     shown = _run("two_sides").splitlines()
@@ -161,6 +164,7 @@ def test_two_sides() -> None:
     assert shown[1:] == ["[1, 2, 6, 24, 120]"]
 
 
+@pytest.mark.slow
 def test_coroutines() -> None:
     """One process waits for as many answers at a time as it was told."""
     assert _run("coroutines") == "100 answers by 1 process, up to 20 at a time\n"

@@ -15,14 +15,14 @@ PUBLIC = """
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
     TaskSink WeakTaskSink WeakSink pipe_to TaskQueue TaskFunction TaskHandle
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun AskWorker
-    WorkerRequest RegisterWorker Vacuum WaitForCompletion
-    TaskStream Completions WorkerLease WorkerExit
+    WorkerRequest RegisterWorker ShareLimits Vacuum WaitForCompletion
+    TaskStream Completions WorkerLease WorkerExit Turn Permit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
     StatType
     Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
-    Monitor RestartPolicy Limits
+    Monitor RestartPolicy Limits LogReceiver
     Executor ExecutorFailed NotPicklable share Shared
     TaskResult ErrorInfo
     IpcqError TaskSinkError PushError CodecError QueueFull QueueClosed DuplicateTask TaskNotFound

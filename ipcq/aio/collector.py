@@ -6,12 +6,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..backend import Completions, WaitForCompletion
-from ..backends.completions import expired
 from ..errors import IpcqError, QueueClosed, ResultExpired, TaskNotFound, WaitTimeout
-from ..result import TaskResult
 from ..status import TERMINAL
 from ..task import TaskId
 from .waiters import Future, Outcome, Settled, post
@@ -181,11 +179,11 @@ class Collector:
             self._completions.discard(work.dropped)
         self._add(self._completions, work.new)
         if work.late:
-            if self._drain(self._completions):
-                self._tell_of_expired(self._completions)
+            while self._collect(self._completions, 0.0):
+                pass
             self._end_late(work.late)
         if self._waiting and not self._told:  # what was told before this line may not have woken `ready`
-            self._collect(self._completions)
+            self._collect(self._completions, _TICK)
 
     def _add(self, completions: Completions, ids: list[TaskId]) -> None:
         """Wait for these; of many of which one is unknown, halves are tried until only that one is left."""
@@ -201,37 +199,15 @@ class Collector:
             self._add(completions, ids[:half])
             self._add(completions, ids[half:])
 
-    def _collect(self, completions: Completions) -> None:
-        """Hand out what is there; wait for the first, or until there is work."""
+    def _collect(self, completions: Completions, patience: float) -> bool:
+        """Hand out what is there; wait for the first, or until there is work. Whether there was any."""
+        outcomes: list[tuple[TaskId, Outcome]]
         try:
-            self._hand_out(completions.ready(_TICK))
-        except ResultExpired:
-            self._tell_of_expired(completions)
-
-    def _drain(self, completions: Completions) -> bool:
-        """Hand out all that is there; whether one was among it whose result was removed."""
-        removed = False
-        while True:
-            try:
-                results = completions.ready(0.0)
-            except ResultExpired:
-                removed = True
-                continue
-            if not results:
-                return removed
-            self._hand_out(results)
-
-    def _hand_out(self, results: list[TaskResult[Any]]) -> None:
-        if results:
-            self._settle([(result.task_id, result) for result in results])
-
-    def _tell_of_expired(self, completions: Completions) -> None:
-        """Find out whose results were removed, which `ResultExpired` does not say."""
-        with self._changed:
-            awaited = [each for each in list(self._waiting) if each not in self._new]
-        known = self._backend.check_status(awaited)
-        self._drain(completions)  # fetched before it was removed: a result all the same
-        self._settle([(each, expired(each)) for each in awaited if each not in known])
+            outcomes = [(result.task_id, result) for result in completions.ready(patience)]
+        except ResultExpired as error:
+            outcomes = [(error.task_id, error)]
+        self._settle(outcomes)
+        return bool(outcomes)
 
     def _end_late(self, late: Iterable[_Late]) -> None:
         """`WaitTimeout` for these, but what ended in this moment is fetched."""

@@ -9,7 +9,7 @@ from ..backend import TaskStream, WorkerLease, WorkerRequest
 from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task
+from ..task import Task, TaskId
 from .calls import Calls
 
 __all__ = ["AsyncLease"]
@@ -52,9 +52,9 @@ class AsyncLease:
         self._calls.check()
         return self._backend.poll(self._lease, prefetch=prefetch)
 
-    async def heartbeat(self) -> None:
-        """Tell people that the worker moves; twice a second is enough."""
-        await self._calls.run(self._lease.heartbeat)
+    async def heartbeat(self) -> list[TaskId]:
+        """Tell people that the worker moves; twice a second is enough. See `WorkerLease.heartbeat`."""
+        return await self._calls.run(self._lease.heartbeat)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -69,6 +69,10 @@ class AsyncLease:
     async def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
         return await self._calls.run(self._lease.give_back, task)
+
+    async def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; False if not ours now."""
+        return await self._calls.run(self._lease.postpone, task, seconds)
 
     async def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""

@@ -7,12 +7,14 @@ import weakref
 from collections.abc import AsyncIterable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ..backend import WorkerExit, WorkerRequest
+from ..backend import Permit, Turn, WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
 from ..expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ..layers.patience import Question
 from ..result import ErrorInfo, TaskResult
 from ..status import TERMINAL, Status
 from ..task import Queue, Task, TaskId
@@ -212,6 +214,21 @@ class AsyncQueue:
         lease = await self._calls.run(self._whole.register_worker, worker_id, layers=layers)
         return AsyncLease(self._calls, self._whole, lease)
 
+    # --- limits -----------------------------------------------------------------------------------
+
+    async def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """Ask for a moment to begin at, of which there are only so many; does not wait for it."""
+        return await self._calls.run(self._whole.take_turn, name, per_second, burst)
+
+    async def take_permit(self, name: str, limit: int) -> Permit | None:
+        """One of ``limit`` permits, for a plain ``with``, or None. Who is cancelled half-way has none."""
+        question = Question(partial(self._whole.take_permit, name, limit), _release)
+        try:
+            return await self._calls.run(question.ask)
+        except BaseException:
+            question.drop()
+            raise
+
     # --- the queue --------------------------------------------------------------------------------
 
     async def resume_abandoned(self, *, exits: Iterable[WorkerExit] = ()) -> list[TaskId]:
@@ -253,6 +270,11 @@ class AsyncQueue:
     async def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures of one queue (None: of this one)."""
         return await self._calls.run(self._whole.queue_stats, queue)
+
+
+def _release(permit: Permit | None) -> None:
+    if permit is not None:
+        permit.release()
 
 
 def _name(backend: object) -> str:

@@ -13,7 +13,7 @@ from ..errors import ResultExpired, WaitTimeout
 from ..result import TaskResult
 from ..task import TaskId
 
-__all__ = ["AwaitedResults", "Fetching", "expired"]
+__all__ = ["AwaitedResults", "Fetching"]
 
 _TICK = 0.5  # seconds: the bound of every wait
 
@@ -40,13 +40,6 @@ class Fetching(Protocol):
     def wake(self) -> None:
         """Make everybody who waits look whether their wait is over; from a signal handler too."""
         ...
-
-
-def expired(task_id: TaskId) -> ResultExpired:
-    """What is raised for a task that was removed while it was awaited."""
-    return ResultExpired(
-        f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise result_ttl="
-    )
 
 
 class AwaitedResults:
@@ -117,7 +110,7 @@ class AwaitedResults:
     def _next(self) -> TaskResult[Any]:
         task_id, result = self._came.popleft()
         if result is None:
-            raise expired(task_id)
+            raise ResultExpired(task_id)
         return result
 
     def take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:

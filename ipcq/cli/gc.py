@@ -17,6 +17,7 @@ def run(*, force: bool = False) -> int:
     """
     from ..backends.memory import gc
     from ..executor.sharing import sweep
+    from ..logs.address import sweep as sweep_receivers
 
     found = gc(force=force)
     for queue in found:
@@ -24,6 +25,9 @@ def run(*, force: bool = False) -> int:
     shared = sweep()
     if shared:
         print(f"removed {shared} shared objects: nobody has them")
-    if not found and not shared:
+    receivers = sweep_receivers()
+    if receivers:
+        print(f"removed {receivers} receivers of logs: their processes are gone")
+    if not found and not shared and not receivers:
         print("ipcq: there are no queues", file=sys.stderr)
     return OK

@@ -14,7 +14,7 @@ from ..expose import Filter, ListTasks
 from ..layer import Layer
 from ..sink import TaskSink
 from ..status import Status
-from ..task import Task
+from ..task import Task, TaskId
 from .feeder import Feeder
 from .letters import DeadLetter, lines
 from .sources import Source, check_source
@@ -210,9 +210,9 @@ class Piped:
         self._start()
         return stream
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        self.backend.heartbeat(worker)
+        return self.backend.heartbeat(worker)
 
     def middleware(self) -> Layer:
         """That of the queue."""
@@ -234,15 +234,17 @@ class PipedStream:
 
     def __next__(self) -> Task[Any] | None:
         ended = self._piped.ended
-        if ended:
-            self._stream.wake()  # what is there, or nothing, at once
-        task = next(self._stream)
+        task = self._stream.look() if ended else next(self._stream)
         if task is None:
             if self._is_over():
                 raise StopIteration
             if ended:
                 return next(self._stream)  # what others run may have to be run again
         return task
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now; while the source goes on, `next`."""
+        return self._stream.look() if self._piped.ended else next(self, None)
 
     def __aiter__(self) -> AsyncIterator[Task[Any] | None]:
         return self

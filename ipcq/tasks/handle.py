@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
 
 from ..result import TaskResult
 from ..task import TaskId
@@ -10,11 +11,14 @@ from .place import Place
 
 __all__ = ["TaskHandle"]
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class TaskHandle(Generic[R]):
+class TaskHandle(Generic[R_co]):
     """What a push returns: a task by its id, and the type of what it will give.
+
+    In a coroutine ``await handle`` is a `wait` that holds up nobody: thousands share one thread, and one that
+    is cancelled leaves nothing behind. ``asyncio.wait_for(handle, 5)`` bounds it.
 
     Attributes:
         id: of the task; any process can wait for it by `WaitForCompletion`.
@@ -31,7 +35,7 @@ class TaskHandle(Generic[R]):
     def __repr__(self) -> str:
         return f"<TaskHandle {self.id} of {self.name} in {self._place}>"
 
-    def wait(self, timeout: float | None = None) -> R:
+    def wait(self, timeout: float | None = None) -> R_co:
         """What the function returned, as the queue's codec gives it back: a tuple is a list then.
 
         Args:
@@ -42,7 +46,15 @@ class TaskHandle(Generic[R]):
             TaskFailed: it ended without a value; see `TaskResult.unwrap`.
             TaskNotFound, ResultExpired: its result is not there any more, or was not to be kept.
         """
-        result: TaskResult[R] = self._place.backend.wait(self.id, timeout)
+        result: TaskResult[R_co] = self._place.backend.wait(self.id, timeout)
+        return result.unwrap()
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        return self._come().__await__()
+
+    async def _come(self) -> R_co:
+        awaiting = await self._place.awaiting()
+        result: TaskResult[R_co] = await awaiting.wait(self.id)
         return result.unwrap()
 
     def cancel(self, *, running: bool = False) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -20,16 +21,21 @@ from .stage import Hands, Seen, Stage
 __all__ = [
     "BOOM",
     "ask",
+    "begin_turns",
     "collect",
     "enter",
     "fail",
     "finish",
+    "fork_and_hold",
     "give_back",
     "hands",
+    "hold",
     "last_heartbeat",
     "leave",
+    "let_go",
     "look",
     "new_ids",
+    "postpone",
     "push_until_killed",
     "push_weakly",
     "run_worker",
@@ -40,6 +46,8 @@ __all__ = [
     "work",
     "work_all",
 ]
+
+_LOOK = 0.005  # seconds between two looks
 
 BOOM = ErrorInfo("ValueError", "boom", "Traceback: boom")
 
@@ -103,6 +111,12 @@ def give_back(stage: Stage, task_id: TaskId) -> bool:
     """Give a task back."""
     owner, task = stage.running[task_id]
     return owner.lease.give_back(task)
+
+
+def postpone(stage: Stage, task_id: TaskId, seconds: float) -> bool:
+    """Put a task off that a worker here has."""
+    owner, task = stage.running[task_id]
+    return owner.lease.postpone(task, seconds)
 
 
 def leave(stage: Stage, worker: str = "worker") -> None:
@@ -203,3 +217,46 @@ def push_until_killed(stage: Stage) -> None:
     while time.monotonic() < until:
         stage.backend.push(number, timeout=PATIENCE)
         number += 1
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def begin_turns(stage: Stage, name: str, per_second: float, burst: int, most: int) -> int:
+    """Ask for turns; how many of ``most`` there were."""
+    return sum(stage.backend.take_turn(name, per_second, burst).taken for _ in range(most))
+
+
+def hold(stage: Stage, name: str, limit: int, *, patience: float = PATIENCE) -> bool:
+    """Take a permit and keep it; whether there was one in so many seconds."""
+    until = time.monotonic() + patience
+    while (permit := stage.backend.take_permit(name, limit)) is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK)
+    stage.permits.append(permit)
+    return True
+
+
+def let_go(stage: Stage) -> None:
+    """Give all permits back."""
+    while stage.permits:
+        stage.permits.pop().release()
+
+
+def fork_and_hold(stage: Stage, name: str, limit: int) -> int:
+    """Take a permit and fork a child, which tries to give it back and then waits to be killed; its pid."""
+    hold(stage, name, limit)
+    incoming, outgoing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            let_go(stage)
+            os.write(outgoing, b".")
+            threading.Event().wait()
+        finally:
+            os._exit(0)
+    os.close(outgoing)
+    with open(incoming, "rb", buffering=0) as told:
+        told.read(1)
+    return child

@@ -33,6 +33,7 @@ CALLS: Mapping[str, Callable[[Every], object]] = {
     "Reschedule": lambda it: it.reschedule(TaskId.new(), 1.0),
     "ResumeAbandoned": lambda it: it.resume_abandoned(),
     "ResumeById": lambda it: it.resume_by_id(TaskId.new()),
+    "ShareLimits": lambda it: it.take_permit("limit", 1),
     "TaskSink": lambda it: it.push(1),
     "Update": lambda it: it.update(Task.of(1)),
     "Vacuum": lambda it: it.vacuum(),

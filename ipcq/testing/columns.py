@@ -52,7 +52,8 @@ def json(directory: Path) -> Factory:
     numbers = count()
 
     def make() -> Backend:
-        return JsonStorage(directory / f"queue-{next(numbers)}", fsync="never", capacity=_CAPACITY)
+        with _environment(IPCQ_DIR=str(directory)):  # limits are there
+            return JsonStorage(directory / f"queue-{next(numbers)}", fsync="never", capacity=_CAPACITY)
 
     return make
 
@@ -73,7 +74,8 @@ def custom(directory: Path) -> Factory:
 
     def make() -> Backend:
         store = JsonStore(directory / f"store-{next(numbers)}.jsonl", fsync="never")
-        return OwnStore(store=store, capacity=_CAPACITY)
+        with _environment(IPCQ_DIR=str(directory)):
+            return OwnStore(store=store, capacity=_CAPACITY)
 
     return make
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..backend import TaskStream, WorkerLease
+from ..backend import Permit, TaskStream, WorkerLease
 from ..backends.capabilities import Every
 from ..status import Status
 from ..task import Task, TaskId
@@ -85,12 +85,13 @@ class Hands:
 
 
 class Stage:
-    """A backend in this process, with its workers by name and the tasks that they run by id."""
+    """A backend in this process, with its workers by name, the tasks that they run by id, and its permits."""
 
     def __init__(self, backend: Every) -> None:
         self.backend = backend
         self.workers: dict[str, Hands] = {}
         self.running: dict[TaskId, tuple[Hands, Task[Any]]] = {}
+        self.permits: list[Permit] = []
 
     def __repr__(self) -> str:
         return f"<Stage of {self.backend!r}: {sorted(self.workers)} run {len(self.running)}>"
@@ -105,4 +106,6 @@ class Stage:
             hands.leave()
         self.workers.clear()
         self.running.clear()
+        while self.permits:
+            self.permits.pop().release()
         self.backend.close()

@@ -33,6 +33,7 @@ ROWS = (
     "Cancel",
     "EndRun",
     "AskWorker",
+    "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
     "Expose",

@@ -155,12 +155,10 @@ class _OneTask(Worker):
         return self._run
 
     def progressed(self) -> None:
-        """Have the first look be one that does not wait, and no second one."""
+        """Have no second look."""
         if self._begun:
             self.stop()
-        elif self._stream is not None:
-            self._begun = True
-            self._stream.wake()
+        self._begun = True
 
     def _began(self, run: _Run) -> None:
         self._run = run

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..backend import WorkerLease
 from .events import Custom
-from .postponing import Postponing
 from .stopping import Stop
 from .telling import Teller
 
@@ -22,7 +21,6 @@ class WorkerContext:
         worker: the worker's id.
         queue: name of the queue; empty if its backend does not tell.
         lease: the worker's place in the queue.
-        postpone: puts a task off at no charge; raise `PutOff` in a layer instead of calling it.
         stop: whether the worker was told to end; read it as `stopping`.
         tasks: how many tasks this worker has run before the present one.
         teller: tells the worker's listeners; use `tell`.
@@ -31,7 +29,6 @@ class WorkerContext:
     worker: str
     queue: str
     lease: WorkerLease
-    postpone: Postponing
     stop: Stop
     teller: Teller
     tasks: int = 0

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import closing, nullcontext
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, Overrun, compose
+from ..logs.hooks import hooked
+from ..logs.running import Forwarding
 from ..task import Task, TaskId
 from . import events
 from .context import WorkerContext
@@ -20,7 +21,6 @@ from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
 from .kinds import awaits, check_kinds
 from .pausing import Pause
-from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -139,7 +139,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
+                Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -153,8 +153,9 @@ class Worker:
     def on_event(self, listener: Listener) -> Listener:
         """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
 
-        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
-        What it raises is logged. To be said before `run`.
+        It is called in the thread in which the thing happens, before that goes on: it should be quick. The
+        ends of coroutines are stored, and so told, in a thread beside their loop. What it raises is logged.
+        To be said before `run`.
 
         Returns:
             The listener.
@@ -192,6 +193,12 @@ class Worker:
         else:
             self.resume()
 
+    def _beaten(self, returned: list[TaskId]) -> None:
+        self._tell.beaten(returned)
+        loop = self._loop
+        if loop is not None:
+            loop.watch()
+
     def _rouse(self) -> None:
         self._pause.interrupt()
         stream = self._stream
@@ -210,18 +217,19 @@ class Worker:
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
-        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
-        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
-        if self._awaits:
-            self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)
-            return
-        guards: list[Layer] = [*begin, *self.guards, self._stop]
-        # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
-        while self._serve(lease, chain, context, until_empty):
-            self._rest()
+        with closing(Forwarding(hooked)) as forwarding:
+            guards: list[Layer] = [*begin, forwarding, *self.guards]
+            if self._awaits:
+                self._work_in_loop(lease, context, [*guards, *self._layers], until_empty)
+                return
+            # The acknowledgement stands outside all that users write, the door to it just inside.
+            layers: list[Layer] = [self._backend.middleware(), *guards, self._stop, *self._layers]
+            chain = compose(layers, self._call)
+            while self._serve(lease, chain, context, until_empty):
+                self._rest()
 
     def _rest(self) -> None:
         self._tell(events.Pause)
@@ -290,7 +298,7 @@ class Worker:
     def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
         """Run tasks until it is to halt; True where there are none, and that is the end."""
         changes = self._pause.changes
-        for task in stream:
+        for task in _looking(stream) if until_empty else stream:
             if task is None:
                 if until_empty and not self._halted and changes == self._pause.changes:
                     self._tell_idle()
@@ -314,6 +322,11 @@ class Worker:
         if not self._idle and not self._halted:
             self._idle = True
             self._tell(events.Idle)
+
+
+def _looking(stream: TaskStream) -> Iterator[Task[Any] | None]:
+    while True:
+        yield stream.look()
 
 
 def _innermost(function: Any, injector: Injector) -> CallNext:

@@ -119,6 +119,7 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(queue: MemoryStorage, undi
         assert _deaths(queue, other) == 0
 
 
+@pytest.mark.slow
 def test_a_coroutine_that_cannot_be_cancelled_ends_its_process(
     queue: MemoryStorage, undisturbed: Any
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_coroutine_that_cannot_be_cancelled_ends_its_process(
         assert _deaths(queue, other) == 0
 
 
+@pytest.mark.slow
 def test_a_coroutine_that_blocks_its_loop_ends_its_process(queue: MemoryStorage) -> None:
     """Its loop cannot cancel it; within a second more its process is ended."""
     with Monitor(queue, stuck.wait_in_loop, workers=1, concurrency=4):
@@ -172,6 +174,7 @@ def test_a_run_that_was_ended_is_tried_again(queue: MemoryStorage) -> None:
     assert (result.status, task.attempts, task.deaths) == (Status.KILLED, 2, 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_too_much_memory_is_ended(queue: MemoryStorage) -> None:
     """Its error tells how much there was, and how much is allowed can be raised."""
     with Monitor(queue, stuck.run, workers=1, limits=Limits(memory=150_000_000)):
@@ -183,6 +186,7 @@ def test_a_run_that_takes_too_much_memory_is_ended(queue: MemoryStorage) -> None
     assert isinstance(failed.value.__cause__, MemoryExceeded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [Limits(recycle_memory=1), Limits(recycle_idle=0.01)])
 def test_workers_are_replaced(queue: MemoryStorage, limits: Limits) -> None:
     """One that has grown large, or has had nothing to do for long, gives way to another process."""

@@ -18,7 +18,7 @@ def now(_: int) -> float:
 
 
 @pytest.mark.one_fork_server
-@pytest.mark.parametrize("seconds", [0.3, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [0.2, pytest.param(10, marks=pytest.mark.slow)])
 def test_four_workers_keep_one_rate(queue: MemoryStorage, seconds: float) -> None:
     """Together they begin as many runs as the limit says: never more, and over 10 s within 5 %."""
     tasks = round(RATE * seconds) + 1

@@ -29,6 +29,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_task_that_ends_its_workers_is_given_up(make_queue: MakeQueue) -> None:
     """After max_deaths + 1 deaths it is KILLED, with pid, signal or exit code, and memory; others go on."""
     storage = make_queue()
@@ -88,6 +89,7 @@ def test_all_coroutines_of_a_killed_worker_run_again(make_queue: MakeQueue, tmp_
     check_empty(storage)
 
 
+@pytest.mark.slow
 def test_coroutines_of_a_worker_that_is_forced_go_back(make_queue: MakeQueue, tmp_path: Path) -> None:
     """Those that can be cancelled and those that cannot, and what was held ahead; nothing is charged."""
     storage = make_queue()

@@ -38,6 +38,7 @@ def _takeover(storage: MemoryStorage, diary: Diary, number: int, kill: Callable[
     return second.began - killed
 
 
+@pytest.mark.slow
 def test_a_monitor_returns_the_task_at_once(make_queue: MakeQueue, tmp_path: Path) -> None:
     """Under a Monitor a killed worker's task runs in another within 50 ms, in the middle of 7 kills."""
     storage, diary = make_queue(), Diary(tmp_path / "diary")

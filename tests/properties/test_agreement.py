@@ -104,6 +104,9 @@ class Player:
     def give_back(self, n: int) -> bool:
         return bool(self.lease.give_back(self.held[n]))
 
+    def postpone(self, n: int, seconds: float) -> bool:
+        return bool(self.lease.postpone(self.held[n], seconds))
+
     # --- from outside -----------------------------------------------------------------------------
 
     def cancel(self, n: int, running: bool) -> bool:
@@ -258,6 +261,11 @@ class Agreement(RuleBasedStateMachine):
     @rule(pick=picks)
     def give_back(self, pick: int) -> None:
         self.agree(lambda player: player.give_back(self._held(pick)))
+
+    @precondition(holds)
+    @rule(pick=picks, seconds=st.sampled_from((0.0, -5.0, HOUR)))
+    def postpone(self, pick: int, seconds: float) -> None:
+        self.agree(lambda player: player.postpone(self._held(pick), seconds))
 
     @precondition(has_tasks)
     @rule(pick=picks, running=st.booleans())

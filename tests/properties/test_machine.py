@@ -360,6 +360,19 @@ class QueueMachine(RuleBasedStateMachine):
         lease = self.leases[number]
         self._act(index, kill, lambda: self.sim.deliver.give_back(*lease, index), effect)
 
+    @precondition(lambda self: self._held(ST_QUEUED, ST_RUNNING))
+    @rule(pick=picks, wait=waits, kill=kills)
+    def postpone(self, pick: int, wait: int, kill: int) -> None:
+        held = self._held(ST_QUEUED, ST_RUNNING)
+        number = held[pick % len(held)]
+        index, now, lease = self.model.tasks[number].owner, self.sim.now, self.leases[number]
+
+        def effect(model: Model) -> int:
+            assert model.resume(number, now + wait * SECOND, False, now)
+            return OK
+
+        self._act(index, kill, lambda: self.sim.postpone(lease, index, wait * SECOND), effect)
+
     @precondition(lambda self: self._held(ST_RUNNING))
     @rule(
         pick=picks,
@@ -408,6 +421,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.sim.end(lease, index, ST_DONE, KIND_VALUE, b"stale") == LOST
             assert self.sim.deliver.start(*lease, index, self.sim.now) == LOST
             assert self.sim.deliver.give_back(*lease, index) == LOST
+            assert self.sim.postpone(lease, index) == LOST
 
     # --- collecting -------------------------------------------------------------------------------
 

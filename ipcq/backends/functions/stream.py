@@ -44,9 +44,16 @@ class FunctionStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(_TICK)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now; asked for no earlier than the strategy says."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:
             return self._kept.popleft()
-        until = time.monotonic() + _TICK
+        until = time.monotonic() + patience
         while not (self._time_to_look or self._source.due_in() <= 0):
             left = until - time.monotonic()
             if left <= 0 or self._woken:

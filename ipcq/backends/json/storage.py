@@ -7,6 +7,7 @@ from typing import Any
 
 from ...codec import Codec
 from ..store import StoreBackend
+from ..store.limiting import limits_ids, remove_limits
 from .store import JsonStore
 
 __all__ = ["JsonStorage"]
@@ -61,7 +62,7 @@ class JsonStorage(StoreBackend):
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self._store.path, str(self._queue), self._store.fsync, self._own)
+        return _reopen, (self._store.path, str(self._queue), self._store.fsync, self._own, self._base)
 
     @property
     def path(self) -> str:
@@ -85,7 +86,7 @@ class JsonStorage(StoreBackend):
     def beside(self, queue: str) -> JsonStorage:
         """Another queue in the same file with the same settings; made where there is none."""
         settings = self._use().desk.settings
-        return JsonStorage(
+        made = JsonStorage(
             self.path,
             queue,
             fsync=self._store.fsync,
@@ -93,11 +94,13 @@ class JsonStorage(StoreBackend):
             result_ttl=settings.result_ttl,
             codec=self._own or settings.codec,
         )
+        made._base = self._base
+        return made
 
     def reopened(self, codec: Codec) -> JsonStorage:
         """Another handle on the same queue, which reads and writes payloads by ``codec``."""
         self._use()
-        return _reopen(self.path, str(self._queue), self._store.fsync, codec)
+        return _reopen(self.path, str(self._queue), self._store.fsync, codec, self._base)
 
     def close(self) -> None:
         """Detach; give back what this process has. With ``interval``, what waits is brought to the disk."""
@@ -114,9 +117,13 @@ class JsonStorage(StoreBackend):
             QueueInUse: others are attached.
         """
         self._use()
+        ids = limits_ids(self._store)
         self._store.destroy(force=force)
         self.close()
+        remove_limits(self._base, ids)
 
 
-def _reopen(path: str, queue: str, fsync: str, codec: Codec | None) -> JsonStorage:
-    return JsonStorage(path, queue, fsync=fsync, codec=codec, create=False)
+def _reopen(path: str, queue: str, fsync: str, codec: Codec | None, base: str) -> JsonStorage:
+    storage = JsonStorage(path, queue, fsync=fsync, codec=codec, create=False)
+    storage._base = base
+    return storage

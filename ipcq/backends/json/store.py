@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ...errors import CorruptQueue, QueueClosed, QueueInUse, QueueNotFound
+from ..bells import Bell
 from ..store import Record, Write
 from .anew import write_anew
 from .journal import Entry, Head, body
@@ -120,12 +121,12 @@ class JsonStore:
 
     # --- Waits ----------------------------------------------------------------------------------
 
-    def wait(self, after: int, timeout: float) -> None:
-        """Return when there may be a version greater than ``after``, or after ``timeout`` seconds."""
+    def wait(self, after: int, timeout: float, bell: Bell) -> None:
+        """Return when there may be a version greater than ``after``, at the bell, or after so long."""
         watch = self._run(self._arm)
         try:
             if not self._is_past(after):
-                watch.wait(timeout, lambda: self._is_past(after))
+                watch.wait(timeout, lambda: self._is_past(after), bell)
         finally:
             self._put_back(watch)
 

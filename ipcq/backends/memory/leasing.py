@@ -16,7 +16,8 @@ from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
+from ..returned import Returned
 from .connection import Connection
 from .exchange import Held
 from .layout import (
@@ -71,6 +72,7 @@ class MemoryLease:
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE
         self.stream: MemoryStream | None = None
+        self.returned = Returned()  # by looks for tasks since the last heartbeat
 
     def __repr__(self) -> str:
         state = "closed" if self.me.closed else f"row {self.me.index}"
@@ -86,9 +88,10 @@ class MemoryLease:
         """What another process asks of this worker."""
         return WorkerRequest(self.me.request)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
-        self.me.heartbeat()
+        back = self.me.heartbeat()
+        return self.returned.fetch() + back
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.
@@ -213,6 +216,23 @@ class MemoryLease:
         if lease is None or lease.owner != self.me.index:
             return False
         return self._return(lease.slot, lease.generation, lease.epoch)
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
+
+        Args:
+            patience: as for `finish`; of no concern, for this needs no room.
+        """
+        lease = task.lease
+        run_at = moment_of(seconds)
+        if lease is None or lease.owner != self.me.index:
+            return False
+        connection = self.connection
+        code = connection.call(
+            connection.amend.postpone,
+            lease.slot, lease.generation, lease.epoch, self.me.index, run_at, microseconds(),
+        )  # fmt: skip
+        return bool(code == OK)
 
     def _return(self, slot: int, gen: int, epoch: int) -> bool:
         connection = self.connection
@@ -424,6 +444,13 @@ class MemoryStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(TICK)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:
             return self._kept.popleft()
         while True:
@@ -437,7 +464,7 @@ class MemoryStream(AwaitedTasks):
                     task = self._start(*self.held.popleft())
             except IndexError:  # none, or another thread that shares this stream has it
                 if not started:
-                    taken = self._take(self._prefetch, 1)
+                    taken = self._take(self._prefetch, 1, patience)
                     return taken[0] if taken else None
                 continue
             if task is not None:
@@ -456,7 +483,7 @@ class MemoryStream(AwaitedTasks):
             task = next(self, None)
             return [] if task is None else [task]
         most = min(most, MOST_TAKEN)
-        return self._take(most, most)
+        return self._take(most, most, TICK)
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
@@ -499,9 +526,9 @@ class MemoryStream(AwaitedTasks):
         code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
         return self._read(connection.exchange.read(slot, gen, epoch)) if code == OK else None
 
-    def _take(self, most: int, running: int) -> list[Task[Any]]:
-        """Take what is ready; else wait for it, half a second at the most."""
-        until = time.monotonic() + TICK
+    def _take(self, most: int, running: int, patience: float) -> list[Task[Any]]:
+        """Take what is ready; else wait for it, so many seconds at the most."""
+        until = time.monotonic() + patience
         while True:
             tasks, seen, due = self._take_once(most, running)
             if tasks:
@@ -509,8 +536,8 @@ class MemoryStream(AwaitedTasks):
             left = until - time.monotonic()
             if left <= 0 or self._woken:
                 self._woken = False
-                housekeep(self._connection)
-                return []
+                self._lease.returned.add(housekeep(self._connection))
+                return [] if patience else self._take_once(most, running)[0]  # what it brought back
             if due:
                 left = min(left, max(0.0, (due - microseconds()) / 1e6))
             if seen >= 0:

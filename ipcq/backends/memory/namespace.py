@@ -1,28 +1,14 @@
-"""Where queues live on this machine: a private directory with one sub-directory for each queue."""
+"""Where queues live on this machine: in the private directory, a sub-directory for each."""
 
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
 
-from ...errors import QueueNotFound, StorageError, UnsafeDirectory
+from ...directory import base_directory, check_private, make_private
+from ...errors import QueueNotFound
 from ...task import Queue
 
-__all__ = ["base_directory", "check_private", "queue_directory", "queue_names"]
-
-_ADVICE = "set IPCQ_DIR to a directory that only you can use (mkdir -m 700)"
-
-
-def base_directory() -> str:
-    """``$IPCQ_DIR``, else ``/dev/shm/ipcq-<uid>``, else a directory for temporary files."""
-    chosen = os.environ.get("IPCQ_DIR")
-    if chosen:
-        return os.path.abspath(chosen)
-    shared = "/dev/shm"
-    if not (os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK)):
-        shared = tempfile.gettempdir()
-    return os.path.join(shared, f"ipcq-{os.geteuid()}")
+__all__ = ["queue_directory", "queue_names"]
 
 
 def queue_directory(queue: Queue, *, create: bool, base: str | None = None) -> str:
@@ -36,7 +22,7 @@ def queue_directory(queue: Queue, *, create: bool, base: str | None = None) -> s
     path = os.path.join(base, queue)
     for directory in (base, path):
         if create:
-            _make(directory)
+            make_private(directory)
         try:
             check_private(directory)
         except FileNotFoundError as error:
@@ -59,42 +45,3 @@ def queue_names(base: str | None = None) -> list[Queue]:
         except ValueError:
             continue
     return names
-
-
-def _make(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError as error:
-        raise StorageError(f"cannot make {path}: its parent directory does not exist; {_ADVICE}") from error
-    except OSError as error:
-        raise StorageError(f"cannot make {path}: {error.strerror}; {_ADVICE}") from error
-
-
-def check_private(path: str) -> None:
-    """Raise unless ``path`` is a directory, ours, and closed to everybody else.
-
-    Raises:
-        FileNotFoundError: it does not exist.
-        UnsafeDirectory: any other reason.
-    """
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UnsafeDirectory(f"cannot look at {path}: {error.strerror}; {_ADVICE}") from error
-    problem = _problem(status)
-    if problem:
-        raise UnsafeDirectory(f"{path} {problem}; {_ADVICE}")
-
-
-def _problem(status: os.stat_result) -> str:
-    if not stat.S_ISDIR(status.st_mode):
-        return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a directory"
-    if status.st_uid != os.geteuid():
-        return f"belongs to user {status.st_uid}, not to user {os.geteuid()}"
-    if status.st_mode & 0o077:
-        return f"is open to other users (mode {stat.S_IMODE(status.st_mode):o})"
-    return ""

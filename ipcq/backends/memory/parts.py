@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Any, NamedTuple
@@ -72,6 +72,7 @@ _PLAIN = MsgpackCodec()  # of metadata and errors, whatever the queue's codec is
 _STATUSES = tuple(Status)
 _HIGH = 0xFFFF_FFFF << 32
 _META = Struct(f"={M_INLINE}Q")
+_WORD, _WORDS = Struct("=Q"), Struct("=QQ")
 
 
 def checksum(codec: str) -> int:
@@ -217,6 +218,7 @@ class HeldTask(Task[Any]):
         codecs = holder.codecs
         if held[5] == codecs.mark:
             self._decode = codecs.own.decode
+            self.metadata = {}  # there: each run is asked for them
         else:  # metadata behind the payload, or another codec
             self._fill(payload)
 
@@ -237,28 +239,49 @@ class HeldTask(Task[Any]):
             except AttributeError:
                 slot.__set__(self, getattr(whole, name))
         if held[5] != codecs.mark:
-            self.payload, self._decode = whole.payload, whole._decode
+            self.payload, self._decode, self.metadata = whole.payload, whole._decode, whole.metadata
 
 
-_AT_ONCE = {"payload", "_decode", "_args"}
+_AT_ONCE = {"payload", "metadata", "_decode", "_args"}
 _LAZY = {name: Task.__dict__[name] for name in Task.__slots__ if name not in _AT_ONCE}
 
 
-def _lazy(slot: Any) -> property:
-    """An attribute that is read with all the others when it is asked for first."""
+def _id_of(raw: bytes) -> TaskId:
+    high, low = _WORDS.unpack_from(raw, 8 * M_ID_HI)
+    return TaskId(high << 64 | low)
+
+
+def _timeout_of(raw: bytes) -> float | None:
+    (timeout,) = _WORD.unpack_from(raw, 8 * M_TIMEOUT)
+    return timeout / 1e6 if timeout else None
+
+
+# What layers ask every task for. One that has metadata was filled at once.
+_ALONE: dict[str, Callable[[bytes], Any]] = {
+    "id": _id_of,
+    "timeout": _timeout_of,
+    "metadata": lambda raw: {},
+}
+
+
+def _lazy(slot: Any, alone: Callable[[bytes], Any] | None) -> property:
+    """An attribute that is read when it is asked for first: alone, or with all the others."""
 
     def get(self: HeldTask) -> Any:
         try:
             return slot.__get__(self)
         except AttributeError:
-            self._fill(self.payload)
+            if alone is None:
+                self._fill(self.payload)
+            else:
+                slot.__set__(self, alone(self.held[4]))
             return slot.__get__(self)
 
     return property(get, slot.__set__)
 
 
 for _name, _slot in _LAZY.items():  # no __getattr__: with one, every other attribute is slow, too
-    setattr(HeldTask, _name, _lazy(_slot))
+    setattr(HeldTask, _name, _lazy(_slot, _ALONE.get(_name)))
 
 
 @lru_cache(maxsize=64)

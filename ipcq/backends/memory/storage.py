@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
@@ -11,9 +12,10 @@ from operator import add
 from types import TracebackType
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease, WorkerRequest
+from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...errors import QueueClosed, QueueInUse, StorageError
 from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
@@ -25,6 +27,7 @@ from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
 from ..parts import DEFAULTS, Terms, bulk_parts, ids_for, microseconds, moment_of, read_parts
 from ..streams import push_stream
+from ..turnstile import LIMIT, HeldPermit, Turnstile
 from ..unknown_codec import codec_or_unknown
 from ..weak import Weak
 from .amending import Amender
@@ -33,8 +36,7 @@ from .layout import L_KEEP, ROLE_CLIENT
 from .leasing import MemoryLease, MemoryStream
 from .listing import list_tasks, list_workers, matching, queue_info, stored_tasks
 from .metrics import counts, figures
-from .namespace import base_directory, queue_names
-from .numbers import change_number
+from .namespace import queue_names
 from .participant import Participant, Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import Codecs, status_of
 from .pushing import BATCH, Pusher, Staged
@@ -358,9 +360,9 @@ class MemoryStorage:
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return MemoryStream(worker, prefetch, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: stores what a run gave, whatever the layers inside it do."""
@@ -433,23 +435,20 @@ class MemoryStorage:
         self._attached()
         return self._amender.resume_by_id(TaskId.parse(task_id), reset=reset)
 
-    # --- numbers that processes share ---------------------------------------------------------------
+    # --- ShareLimits ----------------------------------------------------------------------------
 
-    def change_number(self, name: str, change: Callable[[int], int]) -> bool:
-        """Set a number that is kept beside the queue, 0 at first, to what ``change`` makes of it.
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """Ask for a moment to begin at, of which there are only so many."""
+        return self._turnstile().take_turn(name, per_second, burst)
 
-        One process at a time; a number that was changed stays so, whoever is killed.
+    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+        """One of ``limit`` permits, or None."""
+        return self._turnstile().take_permit(name, limit)
 
-        Args:
-            name: letters, digits, ``-`` and ``_``.
-            change: called with the number while no other process can change it; to be short.
-
-        Returns:
-            False where another one is changing it, or there is no room for it yet: try again.
-        """
+    def _turnstile(self) -> Turnstile:
         connection = self._attached()
         connection.check_open()
-        return change_number(connection.segment.directory, name, change)
+        return Turnstile(os.path.join(connection.segment.directory, LIMIT))
 
     # --- Vacuum ---------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ _LAST_PAGE = 1 << 40
 _LARGEST_TOKEN = 32  # bytes
 _MOST_EXITS = 1 << 14
 _MOST_LAYERS = 1 << 10
+_MOST_PERMITS = _LARGEST_LIMIT = 100_000
 
 
 class Kind(NamedTuple):
@@ -106,6 +107,7 @@ def _row(**kinds: Kind) -> Kind:
 _BOOL = Kind("true or false", lambda value: type(value) is bool)
 _TEXT = Kind("text", lambda value: type(value) is str)
 _AGE = Kind("seconds", lambda value: type(value) in (int, float) and not isnan(value))
+_ANY = Kind("a number", lambda value: type(value) in (int, float))  # whose bounds are the backend's to tell
 _NUMBER = _whole(0, _WORD)
 _ID = Kind("a task's id of 16 bytes", lambda value: type(value) is bytes and len(value) == 16 and any(value))
 _IDS = _bytes(0, LARGEST_HEAD, "tasks' ids of 16 bytes each", 16)
@@ -139,6 +141,7 @@ _FILTER = _maybe(
     )
 )
 _QUEUE = _maybe(_TEXT)
+_WANTED = _row(number=_NUMBER, name=_TEXT, limit=_whole(1, _LARGEST_LIMIT))
 
 # --- verbs ----------------------------------------------------------------------------------------
 
@@ -181,6 +184,7 @@ ASKED: Mapping[Verb, Asked] = {
         }
     ),
     Verb.GIVE_BACK: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE}),
+    Verb.POSTPONE: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE, "seconds": _ANY}),
     Verb.FETCH_BY_ID: Asked({"task_id": _ID}, repeatable=True),
     Verb.UPDATE: Asked(
         {"task_id": _ID, "lease": _maybe(_LEASE), "row": _PARTS, "expect": _maybe(_STATUS)}, (1, 1)
@@ -203,6 +207,18 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.QUEUE_STATS: Asked({"queue": _QUEUE}, repeatable=True),
     Verb.END_RUN: Asked({"task_id": _ID, "error": _ERROR, "pid": _PID, "retry_in": _DELAY}),
     Verb.ASK_WORKER: Asked({"worker_id": _TEXT, "request": _whole(min(WorkerRequest), max(WorkerRequest))}),
+    Verb.TAKE_TURN: Asked({"name": _TEXT, "per_second": _ANY, "burst": _ANY}),
+    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED}),
+    Verb.KEEP_PERMITS: Asked(
+        {
+            "who": _TOKEN,
+            "told": _IDENTITY,
+            "number": _NUMBER,
+            "following": _NUMBER,
+            "has": _many(_WANTED, _MOST_PERMITS),
+            "asked": _many(_NUMBER, _MOST_PERMITS),
+        }
+    ),
 }
 
 

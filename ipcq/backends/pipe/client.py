@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease, WorkerRequest
+from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
@@ -31,6 +31,7 @@ from .endpoints import check_codec, check_directory, check_endpoint
 from .frames import Verb
 from .inbox import PipeInbox
 from .keys import KEYS, SERVER_KEY, ClientKeys
+from .permits import Permits, PipePermit
 from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
 from .wire import (
@@ -105,6 +106,7 @@ class Pipe:
         self._codecs = Codecs(self._own or get_codec(codec))
         self._channels = channels
         self._pusher = Pusher(self._use, self._codecs.own)
+        self._permits = Permits(channels)
 
     @staticmethod
     def serve(
@@ -184,7 +186,9 @@ class Pipe:
             with self._mutex:
                 for lease in list(self._leases):
                     self._leave(lease)
+                self._permits.close(patience=LAST_PATIENCE)
                 self._channels.close()
+            self._permits.join()
         self._closed = True
 
     def _leave(self, lease: PipeLease) -> None:
@@ -279,9 +283,9 @@ class Pipe:
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return PipeStream(worker, prefetch, self._decoder, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: stores what a run gave, whatever the layers inside it do."""
@@ -348,6 +352,17 @@ class Pipe:
         if not wanted <= TERMINAL:
             raise ValueError("vacuum removes DONE and KILLED tasks only: the others are owed a run")
         return int(self._call(Verb.VACUUM, older_than, sorted(map(int, wanted))).body)
+
+    # --- ShareLimits --------------------------------------------------------------------------------
+
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """Ask for a moment to begin at, of which there are only so many; by the server's clock."""
+        return Turn(*self._call(Verb.TAKE_TURN, name, per_second, burst).body)
+
+    def take_permit(self, name: str, limit: int) -> PipePermit | None:
+        """One of ``limit`` permits, or None."""
+        self._use()
+        return self._permits.take(name, limit)
 
     # --- WaitForCompletion --------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from .asked import check_request
 from .awaited import Awaited
 from .frames import FrameError, Request, Verb
 from .handing import hand, pack_page
+from .holders import Holders, Wanted
 from .members import Held, Members
 from .wire import (
     Encoded,
@@ -82,6 +83,7 @@ class Desk:
         self._codec = codec
         self.members = Members(backend, dead_after)
         self.awaited = Awaited(backend)
+        self.holders = Holders(backend, dead_after)
         self._handlers: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.HELLO: self._hello,
             Verb.BEAT: self._beat,
@@ -91,6 +93,7 @@ class Desk:
             Verb.TAKE: self._take,
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
+            Verb.POSTPONE: self._postpone,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -98,6 +101,9 @@ class Desk:
             Verb.CANCEL: self._cancel,
             Verb.END_RUN: self._end_run,
             Verb.ASK_WORKER: self._ask_worker,
+            Verb.TAKE_TURN: self._take_turn,
+            Verb.TAKE_PERMIT: self._take_permit,
+            Verb.KEEP_PERMITS: self._keep_permits,
             Verb.CHECK_STATUS: self._check_status,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
@@ -142,11 +148,13 @@ class Desk:
         """Housekeeping, twice a second."""
         self.members.tend(now)
         self.awaited.tend(now)
+        self.holders.tend(now)
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Let the workers and the permits go."""
         for member in self.members:
             member.part()
+        self.holders.close()
 
     def _hello(self) -> Answer:
         backend = self._backend
@@ -210,8 +218,8 @@ class Desk:
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
-        lease.heartbeat()
-        return Answer(int(lease.request))
+        back = [*lease.heartbeat(), *self.members.returned.fetch()]
+        return Answer([int(lease.request), pack_ids(back)])
 
     def _leave(self, token: int) -> Answer:
         self.members.leave(token)
@@ -284,6 +292,20 @@ class Desk:
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
         return Answer(self.members.get(token).give_back(_held(task_id, lease)))
 
+    def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
+        """Put a task off, as there is room."""
+        task = _held(task_id, lease)
+
+        def attempt(over: bool) -> Answer | None:
+            try:
+                return Answer(self.members.get(token).postpone(task, seconds))
+            except QueueFull:
+                if over:
+                    raise
+                return None
+
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+
     # --- one task -----------------------------------------------------------------------------------
 
     def _one(self, task: Task[Any] | None) -> Answer:
@@ -313,6 +335,20 @@ class Desk:
 
     def _cancel(self, task_id: bytes, running: bool) -> Answer:
         return Answer(self._backend.cancel(unpack_id(task_id), running=running))
+
+    # --- limits -------------------------------------------------------------------------------------
+
+    def _take_turn(self, name: str, per_second: float, burst: int) -> Answer:
+        return Answer(list(self._backend.take_turn(name, per_second, burst)))
+
+    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any]) -> Answer:
+        return Answer(self.holders.take(who, told, Wanted(*wanted)))
+
+    def _keep_permits(
+        self, who: bytes, told: list[int], number: int, following: int, has: list[list[Any]], asked: list[int]
+    ) -> Answer:
+        self.holders.keep(who, told, number, following, [Wanted(*each) for each in has], asked)
+        return Answer()
 
     # --- results ------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 from ...codec import Codec
 from ...codecs import PickleCodec
+from ...directory import check_private
 from ...errors import QueueInUse, StorageError, UnsafeDirectory
 from ..lockfile import open_lock_file
-from ..memory.namespace import check_private
 
 __all__ = ["check_codec", "check_directory", "check_endpoint", "holding"]
 

@@ -54,7 +54,7 @@ _REQUEST, _REPLY = 0, 1
 _LARGEST_NUMBER = (1 << 63) - 1
 _MOST_ITEMS = 1 << 20  # of one list or map in a head
 _FREE_HEAD = 1 << 16  # bytes of a request's head whose values are not counted: few megabytes at the worst
-_MOST_VALUES = 1 << 18  # in a request's head: 1024 tasks with all their parts are a tenth of it
+_MOST_VALUES = 1 << 19  # in a request's head: a hundred thousand permits are the most of ours
 _DEEPEST = 8  # levels of a request's head: a lease in a row in a list in a body in a head is the sixth
 
 
@@ -92,6 +92,10 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
+    POSTPONE = 32
+    TAKE_TURN = 33
+    TAKE_PERMIT = 34
+    KEEP_PERMITS = 35
 
 
 class Outcome(IntEnum):

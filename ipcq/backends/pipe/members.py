@@ -15,6 +15,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..liveness import Identity, identity_is_gone, own_identity
+from ..returned import Returned
 from .bounds import WORKERS, Quota
 from .failures import NotRegistered
 
@@ -37,6 +38,8 @@ class _Lease(WorkerLease, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 
 
 class _Stream(TaskStream, Protocol):
@@ -166,6 +169,15 @@ class Member:
         self._is_rid_of([task.id])
         return given
 
+    def postpone(self, task: Held, seconds: float) -> bool:
+        """As `WorkerLease.postpone`; `QueueFull` where there is no room now."""
+        if not self.has(task):
+            return False
+        told: Any = task
+        put_off = self.lease.postpone(told, seconds, patience=0.0)
+        self._is_rid_of([task.id])
+        return put_off
+
     def has(self, task: Held) -> bool:
         """Whether it was handed that task, under that lease."""
         return self.handed.get(task.id) == task.lease
@@ -196,13 +208,18 @@ class Member:
 
 
 class Members:
-    """All workers of one server, by the token that each of them got."""
+    """All workers of one server, by the token that each of them got.
+
+    Attributes:
+        returned: the tasks of dead ones that went back to the queue, of which no worker was told yet.
+    """
 
     def __init__(self, backend: Any, dead_after: float) -> None:
         self._backend = cast(_Judging, backend)
         self._dead_after = dead_after
         self._all: dict[int, Member] = {}
         self._quota = Quota(WORKERS)
+        self.returned = Returned()
 
     def __repr__(self) -> str:
         return f"<Members: {len(self._all)}>"
@@ -302,7 +319,7 @@ class Members:
             elif not member.lives:
                 member.gone = member.gone or now
                 if now - member.gone > _GONE_FOR:
-                    self._backend.resume_abandoned()
+                    self.returned.add(self._backend.resume_abandoned())
                     self._drop(token)
 
 

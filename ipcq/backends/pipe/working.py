@@ -18,11 +18,12 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..awaiting import AwaitedTasks
+from ..bells import Bells
 from ..liveness import own_identity
 from .channels import PATIENCE, Channel, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
+from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
 
 __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 
@@ -140,9 +141,11 @@ class PipeLease:
         """What another process asks of this worker, as the last heartbeat was told."""
         return self._request
 
-    def heartbeat(self) -> None:
-        """Tell the server that the worker moves."""
-        self._request = WorkerRequest(self.ask(Verb.BEAT))
+    def heartbeat(self) -> list[TaskId]:
+        """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        request, back = self.ask(Verb.BEAT)
+        self._request = WorkerRequest(request)
+        return unpack_ids(back)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -209,6 +212,19 @@ class PipeLease:
         held = self._held(task)
         with self._ending(task):
             return bool(self.ask(Verb.GIVE_BACK, *held))
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
+        if task.lease is None or not self.is_ours:
+            return False
+        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        while True:
+            try:
+                with self._ending(task):
+                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+            except QueueFull:
+                if time.monotonic() > until:
+                    raise
 
     @contextmanager
     def _ending(self, *tasks: Task[Any]) -> Iterator[None]:
@@ -282,6 +298,7 @@ class PipeStream(AwaitedTasks):
         self._decoding = decoding
         self._owned = owned
         self._woken = False
+        self._bells = Bells()
         self._asking: tuple[Channel, int] | None = None
         self._holds_ahead = prefetch > 1
         lease.open_stream(prefetch)
@@ -296,8 +313,15 @@ class PipeStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(_WAIT)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if the server has one now."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, wait: float) -> Task[Any] | None:
         if not self._kept:
-            self._kept.extend(self._take(1))
+            self._kept.extend(self._take(1, wait))
         try:
             return self._kept.popleft()
         except IndexError:  # none; or another thread that shares this stream has it
@@ -315,16 +339,16 @@ class PipeStream(AwaitedTasks):
         if self._kept or self._closed:
             task = next(self, None)
             return [] if task is None else [task]
-        return self._take(min(most, MOST_BLOBS))
+        return self._take(min(most, MOST_BLOBS), _WAIT)
 
-    def _take(self, most: int) -> list[Task[Any]]:
-        """Ask for tasks, and wait for half a second at the most."""
+    def _take(self, most: int, wait: float) -> list[Task[Any]]:
+        """Ask for tasks, and wait so many seconds at the most."""
         channels = self._lease.channels()
         asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
         channel, token = asking or (channels.take(), self._lease.token)
         try:
             if asking is None:
-                channel.begin(Verb.TAKE, [token, _WAIT, most], wait=_WAIT)
+                channel.begin(Verb.TAKE, [token, wait, most], wait=wait)
             return self._answer(channels, channel, token)
         except NotRegistered:  # a new server, or one that took us for dead
             self._lease.enter_again(token)
@@ -332,7 +356,7 @@ class PipeStream(AwaitedTasks):
 
     def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
         try:
-            response = channel.answer(self._is_over)
+            response = channel.answer(self._is_over, bells=self._bells)
         except KeyboardInterrupt:  # what is on its way is for the next call
             self._asking = channel, token
             raise
@@ -370,6 +394,7 @@ class PipeStream(AwaitedTasks):
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True
+        self._bells.ring()
 
     def close(self) -> None:
         """Give back what was handed out ahead and not started, and end the stream."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...errors import QueueClosed, QueueNotFound, StorageError
 from ...task import Queue
 from .codecs import Codecs
@@ -46,9 +47,23 @@ class Handle:
 
     _queue: Queue
     _store: TaskStore
+    _limits_id: str | None
 
-    def _open(self, view: View, queue: Queue, own: Codec | None, wishes: Wishes, create: bool) -> None:
+    def _open(
+        self,
+        view: View,
+        queue: Queue,
+        own: Codec | None,
+        wishes: Wishes,
+        create: bool,
+        base: str | None = None,
+    ) -> None:
+        """
+        Args:
+            base: the directory of queues in shared memory, beside which limits are kept; None for the usual.
+        """
         self._store, self._queue, self._own = view.store, queue, own
+        self._base, self._limits_id = base or base_directory(), None
         self._mutex = threading.RLock()
         self._leases: weakref.WeakSet[StoreLease] = weakref.WeakSet()
         self._closed = False
@@ -88,14 +103,15 @@ class Handle:
         if self._closed:
             raise QueueClosed(f"queue {self._queue!r}: this handle was closed; open it again")
         if self._pid != os.getpid():
-            self._open(View(self._store), self._queue, self._own, Wishes(), False)
+            self._open(View(self._store), self._queue, self._own, Wishes(), False, self._base)
         return self._tools
 
     def beside(self: Self, queue: str) -> Self:
         """Another queue in the same store with the same settings; made where there is none."""
         desk = self._use().desk
         made = type(self).__new__(type(self))
-        made._open(desk.view, Queue(queue), self._own, Wishes(**desk.settings.as_mapping()), True)
+        wishes = Wishes(**desk.settings.as_mapping())
+        made._open(desk.view, Queue(queue), self._own, wishes, True, self._base)
         return made
 
     @property
@@ -138,8 +154,8 @@ def _settle(view: View, queue: Queue, wishes: Wishes, create: bool) -> Settings:
         patience.lost(f"the settings of queue {queue!r}")
 
 
-def reopen(kind: type[Self], store: TaskStore, queue: str, own: Codec | None) -> Self:
+def reopen(kind: type[Self], store: TaskStore, queue: str, own: Codec | None, base: str) -> Self:
     """A handle on a queue that is there, in another process."""
     handle = kind.__new__(kind)
-    handle._open(View(store), Queue(queue), own, Wishes(), False)
+    handle._open(View(store), Queue(queue), own, Wishes(), False, base)
     return handle

@@ -8,6 +8,7 @@
     r/QUEUE/TASK-ID      its result, where that is large
     w/QUEUE/DIGEST       a worker, by the digest of its id
     s/QUEUE/NUMBER       figures of tasks that were removed
+    l/QUEUE              the id under which the queue's limits are kept
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ...task import TaskId
 __all__ = [
     "Key",
     "config_key",
+    "limits_key",
     "payload_key",
     "read_key",
     "result_key",
@@ -35,7 +37,7 @@ class Key(NamedTuple):
     Attributes:
         kind: its first letter.
         queue: which queue it is of.
-        name: the rest; empty for settings.
+        name: the rest; empty for settings and limits.
     """
 
     kind: str
@@ -78,3 +80,8 @@ def worker_key(queue: str, worker_id: str) -> str:
 def stats_key(queue: str, shard: int) -> str:
     """Of one part of the figures of removed tasks."""
     return f"s/{queue}/{shard}"
+
+
+def limits_key(queue: str) -> str:
+    """Of the id under which a queue's limits are kept."""
+    return f"l/{queue}"

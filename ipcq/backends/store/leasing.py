@@ -15,14 +15,15 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Task, TaskId
 from ..liveness import Identity
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
+from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
 from .failing import failed
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
-from .moves import finish, give_back, start
+from .moves import finish, give_back, postpone, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
 from .view import Change, Patience
@@ -64,6 +65,7 @@ class StoreLease:
         self.desk = desk
         self.worker_id = worker_id
         self.stream: StoreStream | None = None
+        self.returned = Returned()  # by looks for tasks since the last heartbeat
         self.closed = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
@@ -120,9 +122,13 @@ class StoreLease:
             found = self.desk.index.workers.get(self.owner.number)
         return WorkerRequest(found[1].request) if found is not None else WorkerRequest.RUN
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
-        self._recovery.tick()
+        back = self._recovery.tick()
+        self._beat_once()
+        return self.returned.fetch() + back
+
+    def _beat_once(self) -> None:
         self.desk.view.refresh()  # for what is asked of us
         now = time.monotonic()
         if now - self._beat < self._beat_every or not self.is_ours:
@@ -281,10 +287,31 @@ class StoreLease:
 
     def give_back_id(self, task_id: int, epoch: int) -> bool:
         """The same, by id and epoch."""
+        return self._put_back(task_id, epoch, lambda held: give_back(held.task), until=0.0)
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
+
+        Args:
+            patience: seconds to wait for room in the store, a minute for None; then it is `QueueFull`, and
+                the task is still ours.
+        """
+        lease, run_at = task.lease, moment_of(seconds)
+        if lease is None or lease.owner != self.owner.number or not self.is_ours:
+            return False
+
+        def put_off(held: Held) -> TaskRecord:
+            return postpone(held.task, self.desk.place(held), run_at, microseconds())
+
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
+        return self._put_back(task.id, lease.epoch, put_off, until)
+
+    def _put_back(self, task_id: int, epoch: int, moved: Callable[[Held], TaskRecord], until: float) -> bool:
+        """Make a task nobody's, waiting until then for room where there is none; False if not ours now."""
         patience = Patience()
         held = self._held.get(task_id) or self.look(task_id, epoch)
         while held is not None and held.task.epoch == epoch:
-            if self.desk.view.commit([self.desk.put(give_back(held.task), held.version)]):
+            if self.desk.commit([self.desk.put(moved(held), held.version)], until):
                 self.drop(task_id)
                 return True
             patience.lost(f"task {held.task.id}")

@@ -22,6 +22,7 @@ __all__ = [
     "finish",
     "give_back",
     "mark_fetched",
+    "postpone",
     "reclaim",
     "resume",
     "start",
@@ -94,6 +95,12 @@ def give_back(task: TaskRecord) -> TaskRecord:
     """QUEUED, RUNNING -> PENDING at its old place, nothing charged."""
     _check_owner(task, Status.PENDING)
     return _move(task, Status.PENDING, **_FREE)
+
+
+def postpone(task: TaskRecord, seq: int, run_at: int, now: int) -> TaskRecord:
+    """QUEUED, RUNNING -> PENDING, due at ``run_at``, nothing charged; as `resume`."""
+    _check_owner(task, Status.PENDING)
+    return resume(task, seq, run_at, now)
 
 
 def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> TaskRecord:

@@ -20,6 +20,7 @@ from ..parts import microseconds, moment_of
 from .contract import TaskStore
 from .handle import reopen
 from .leasing import Place, StoreLease
+from .limiting import Limiting
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
@@ -29,7 +30,7 @@ from .view import View
 __all__ = ["StoreBackend"]
 
 
-class StoreBackend(Sinking, Seeing):
+class StoreBackend(Sinking, Seeing, Limiting):
     """A queue whose tasks are records of a `TaskStore`.
 
     Threads may share one object; a forked child is a client of its own. A pickled one opens the same queue
@@ -66,12 +67,12 @@ class StoreBackend(Sinking, Seeing):
         self._open(View(store), Queue(queue), own, wishes, create)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopen, (type(self), self._store, str(self._queue), self._own)
+        return reopen, (type(self), self._store, str(self._queue), self._own, self._base)
 
     def reopened(self, codec: Codec) -> StoreBackend:
         """Another handle on the same queue, which reads and writes payloads by ``codec``."""
         self._use()
-        return reopen(type(self), self._store, str(self._queue), codec)
+        return reopen(type(self), self._store, str(self._queue), codec, self._base)
 
     # --- ConfigExt --------------------------------------------------------------------------------
 
@@ -126,9 +127,9 @@ class StoreBackend(Sinking, Seeing):
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return StoreStream(worker, recovery, prefetch, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: stores what a run gave, whatever the layers inside it do."""

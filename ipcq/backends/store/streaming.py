@@ -66,13 +66,20 @@ class StoreStream(AwaitedTasks):
     def __next__(self) -> Task[Any] | None:
         if self._closed:
             raise StopIteration
+        return self._next(TICK)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now."""
+        return None if self._closed else self._next(0.0)
+
+    def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:
             return self._kept.popleft()
         while True:
             try:
                 ahead = self._ahead.popleft()
             except IndexError:  # none, or another thread that shares this stream has it
-                return self._take()
+                return self._take(patience)
             task = self._start(ahead)
             if task is not None:
                 return task
@@ -96,6 +103,7 @@ class StoreStream(AwaitedTasks):
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True
+        self._desk.view.wake()
 
     def close(self) -> None:
         """Give back what was handed out ahead and not started, and end the stream."""
@@ -137,9 +145,9 @@ class StoreStream(AwaitedTasks):
             held = lease.look(ahead.id, ahead.epoch)
         return None
 
-    def _take(self) -> Task[Any] | None:
-        """Take what is ready; else wait for it, half a second at the most."""
-        until, fruitless, patience = time.monotonic() + TICK, 0, Patience()
+    def _take(self, wait: float) -> Task[Any] | None:
+        """Take what is ready; else wait for it, so many seconds at the most."""
+        until, fruitless, patience = time.monotonic() + wait, 0, Patience()
         while True:
             seen, ids = self._look()
             if ids:
@@ -148,12 +156,13 @@ class StoreStream(AwaitedTasks):
                     return task
                 patience.lost("the first of the queue")
             left = until - time.monotonic()
-            if left <= 0 or self._woken:
+            if self._woken or (left <= 0 and (wait or not ids)):  # who only looks leaves nothing to be taken
                 self._woken = False
-                self._recovery.tick()
+                self._lease.returned.add(self._recovery.tick())
                 return None
             if not ids:
-                self._desk.view.sleep(seen, min(left, self._until_due()), fruitless)
+                left = min(left, self._until_due())
+                self._desk.view.sleep(seen, left, fruitless, lambda: self._woken)
                 fruitless += 1
 
     def _look(self) -> tuple[int, list[int]]:

@@ -53,6 +53,23 @@ def an_empty_queue_says_so(scene: Scene) -> None:
     expect_equal(there.do(work, 1), ["came"], "what came afterwards")
 
 
+def a_look_does_not_wait(scene: Scene) -> None:
+    """`TaskStream.look` gives what there is, in order, and then None at once, many times a second."""
+    stream = scene.here.do(hands).stream
+    scene.backend.push_bulk([1, 2])
+    found = []
+    while (task := stream.look()) is not None:
+        found.append(task.args)
+        scene.here.do(hands).lease.finish(task, None)
+    expect_equal(found, [1, 2], "what was found")
+    started = time.monotonic()
+    for _ in range(20):
+        expect_equal(stream.look(), None, "what there is in an empty queue")
+    expect(time.monotonic() - started < 4, "20 looks took longer than four seconds")
+    stream.close()
+    expect_equal(stream.look(), None, "what a closed stream has")
+
+
 def a_push_wakes_a_worker(scene: Scene) -> None:
     """A worker that waits takes a task that another process pushes, within two seconds."""
     there = scene.elsewhere()
@@ -157,6 +174,7 @@ CHECKS = [
     *proves("Backend", many_workers_on_one_object, uses=["FetchById"]),
     *proves("Backend", threads_share_one_object, slow=True),
     *proves("Backend", running_and_whose, uses=["FetchById"]),
+    *proves("Backend", a_look_does_not_wait),
     *proves("Backend", a_running_task_is_nobody_elses, an_empty_queue_says_so, slow=True),
     *proves("Backend", a_restarted_worker_on_the_same_object, poll_by_id),
     *proves("Backend", capabilities_are_fulfilled, base=False),

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ipcq import CustomBackend, MemoryStorage, NotSupported, Status, Task, Worker
+from ipcq.layer import ForcedStop
 from ipcq.layers import RateLimit
-from ipcq.layers.gcra import Gcra
 from ipcq.testing import FakeClock
 
-RUNNING = SimpleNamespace(stopping=False)
-
-
-@given(
-    rate=st.floats(0.1, 100),
-    burst=st.integers(1, 5),
-    gaps=st.lists(st.floats(0, 20), min_size=1, max_size=30),
-)
-def test_no_stretch_of_time_has_too_many(rate: float, burst: int, gaps: list[float]) -> None:
-    """Between any two there are as many as the rate allows, and the burst; none waits in vain."""
-    gcra, now, planned, begun = Gcra(rate, burst), 0, 0, list[float]()
-    for gap in gaps:
-        now += round(gap * 1e9)
-        while not (turn := gcra.turn(planned, now)).taken:
-            assert turn.planned == planned
-            now += turn.wait
-        planned = turn.planned
-        now += turn.wait
-        begun.append(now / 1e9)
-        before = begun[max(0, len(begun) - 1 - burst)]
-        assert turn.wait == 0 or begun[-1] - before <= burst / rate + 1e-6
-    for first, start in enumerate(begun):
-        for last in range(first, len(begun)):
-            assert last - first + 1 <= burst + (begun[last] - start) * rate + 1e-6
-
-
-def test_a_clock_that_began_anew() -> None:
-    """After a reboot what was remembered is of no use, and keeps nobody waiting."""
-    assert Gcra(1, 3).turn(10**18, now=5) == (True, 0, 5 + 10**9)
+RUNNING, ENDING = SimpleNamespace(stopping=False), SimpleNamespace(stopping=True)
 
 
 def test_runs_wait_for_their_turn() -> None:
@@ -88,23 +59,40 @@ def test_a_copy_begins_anew() -> None:
     assert repr(copy) == repr(layer) == "<RateLimit 0.001 per second, 1 at once, per process>"
 
 
-def test_processes_keep_the_limit_of_a_queue_together(queue: MemoryStorage) -> None:
-    """What one takes the others, with handles and copies of their own, do not get; it goes with the queue."""
-    clock = FakeClock(100)
-    layer = RateLimit(1, burst=2, per=queue, clock=clock, sleep=clock.sleep)
+def test_all_who_have_a_queue_keep_its_limit_together(queue: MemoryStorage) -> None:
+    """What one takes the others, with handles and copies of their own, do not get; names are apart."""
+    layer = RateLimit(20, burst=2, per=queue)
     function, arguments = layer.__reduce__()
     with MemoryStorage(str(queue.queue), create=False) as handle:
-        other = RateLimit(1, burst=2, per=handle, clock=clock, sleep=clock.sleep)
-        layers = [layer, other, function(*arguments), layer]
-        begun = [each(Task.of(1), RUNNING, lambda *_: clock() - 100) for each in layers]
-    assert begun == pytest.approx([0, 0, 1, 2])
+        layers = [layer, RateLimit(20, burst=2, per=handle), function(*arguments), layer]
+        start = time.monotonic()
+        for each in layers:
+            each(Task.of(1), RUNNING, lambda *_: None)
+        assert time.monotonic() - start > 0.099
+        other = RateLimit(0.001, per=handle, name="other")
+        assert other(Task.of(1), RUNNING, lambda *_: "at once") == "at once"
     assert repr(queue) in repr(layer)
-    copy = pickle.loads(pickle.dumps(RateLimit(1, per=queue)))
-    assert repr(copy) == repr(layer).replace("2 at once", "1 at once")
-    copy._numbers.close()
 
 
-def test_a_backend_without_numbers() -> None:
+def test_a_copy_has_the_limit_of_the_same_queue(queue: MemoryStorage) -> None:
+    """A Monitor's workers have handles of their own."""
+    layer = RateLimit(0.001, per=queue, name="few")
+    copy = pickle.loads(pickle.dumps(layer))
+    layer(Task.of(1), RUNNING, lambda *_: None)
+    assert repr(copy) == repr(layer)
+    with pytest.raises(ForcedStop):
+        copy(Task.of(1), ENDING, lambda *_: None)
+    copy._per.close()
+
+
+def test_a_backend_without_limits() -> None:
     """It is refused when the layer is made, not by each run."""
-    with pytest.raises(NotSupported, match="per="):
+    with pytest.raises(NotSupported, match="ShareLimits"):
         RateLimit(1, per=CustomBackend(fetch=lambda: None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_a_name_that_cannot_be(name: str) -> None:
+    """It is refused when the layer is made."""
+    with pytest.raises(ValueError, match="limit's name"):
+        RateLimit(1, name=name)

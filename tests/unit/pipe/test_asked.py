@@ -27,6 +27,7 @@ RIGHT: list[Any] = [
     *([], ["layer"], [1, 2], LEASE, PARTS, [PARTS], [1 << 62] * 2),
     *([1.5, -7, 3, 0, 2.5, False, b"\x81\xa1a\x01"], [[0.0, 8, 1, 2, 60, True, b""]] * 2),
     *([[ID, LEASE]], ["Error", "text", "", b"\x80"], [1, 2, 3, 4], [[99999, -9, 0, False]]),
+    *([1, "limit", 2], [[1, "limit", 2]]),
     *([None, 1, 10, None], [3, 2, 1000, "worker"], [3, 5]),
 ]
 """Values of which each kind of field takes some: a verb with another kind adds one."""

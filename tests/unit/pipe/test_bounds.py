@@ -10,7 +10,7 @@ import pytest
 
 from ipcq import Pipe, StorageError
 from ipcq.backends.liveness import own_identity
-from ipcq.backends.pipe import Server, awaited, bounds, gate, handing, members, peers
+from ipcq.backends.pipe import Server, awaited, bounds, gate, handing, holders, members, peers
 from ipcq.backends.pipe import server as server_module
 from ipcq.backends.pipe.bounds import Bound, Quota
 from ipcq.backends.pipe.frames import FrameError, Outcome, Request, Verb, read_request, write_request
@@ -204,6 +204,20 @@ def test_sockets_that_are_known(server: Server, honest: Pipe, monkeypatch: pytes
         with stranger(server.endpoint) as asking:
             asking.ask(Verb.HELLO)
     assert len(server._peers) == 3
+
+
+def test_permits(server: Server, honest: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many clients may ask for some, and have so many together."""
+    monkeypatch.setattr(holders, "_MOST_HOLDERS", 2)
+    monkeypatch.setattr(holders, "_MOST_OF_ALL", 2)
+    monkeypatch.setattr(holders, "_RECLAIMING", 0.0)
+    told = list(own_identity())
+    with stranger(server.endpoint) as asking:
+        given = [asking.ask(Verb.TAKE_PERMIT, b"1", told, [n, "limit", 9]) for n in (1, 2, 3)]
+        assert given == [True, True, False]
+        asking.ask(Verb.TAKE_PERMIT, b"2", told, [1, "limit", 9])
+        with pytest.raises(StorageError, match="2 clients"):
+            asking.ask(Verb.TAKE_PERMIT, b"3", told, [1, "limit", 9])
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ipcq import Pipe, Task, TaskFailed
+from ipcq import CustomBackend, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
+from tests.unit.store.stores import Filling
 
 if TYPE_CHECKING:
     from tests.conftest import MakeQueue
@@ -70,6 +72,36 @@ def test_a_result_without_room_is_told(
             lease.finish(_next(stream), bytes(size))
             with pytest.raises(TaskFailed, match="NoRoom"):
                 client.wait(second, PATIENCE).unwrap()
+
+
+def test_what_is_put_off_waits_for_room_and_holds_nobody_up(private_directory: Path) -> None:
+    """While the store has none, others are answered; when there is some, the task is put off."""
+    store, endpoint = Filling(), f"ipc://{private_directory}/socket"
+    asked = threading.Event()
+
+    def refuse(_: int) -> bool:
+        asked.set()
+        return True
+
+    with (
+        CustomBackend(store=store) as queue,
+        Pipe.serve(queue, endpoint),
+        Pipe(endpoint) as client,
+        Pipe(endpoint) as other,
+        client.register_worker("worker") as lease,
+        ThreadPoolExecutor() as pool,
+    ):
+        task_id = client.push("later")
+        task = _next(client.poll(lease))
+        store.refuses = refuse
+        moved = pool.submit(lease.postpone, task, 60.0)
+        assert asked.wait(PATIENCE)
+        assert other.check_status([task_id]) == {task_id: Status.RUNNING}
+        assert not moved.done()
+        store.refuses = lambda _: False
+        assert moved.result(PATIENCE)
+        assert other.check_status([task_id]) == {task_id: Status.PENDING}
+        assert not lease.postpone(task, 60.0)
 
 
 def _next(stream: working.PipeStream) -> Task[object]:

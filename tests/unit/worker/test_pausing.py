@@ -71,6 +71,7 @@ def test_a_pause_lets_go_of_what_is_held(monkeypatch: pytest.MonkeyPatch, queue:
     assert guided.worker.state.name == "STOPPED"
 
 
+@pytest.mark.slow
 def test_a_pause_can_be_asked_for_from_outside(
     monkeypatch: pytest.MonkeyPatch, queue: MemoryStorage, tmp_path: Any
 ) -> None:

@@ -1,16 +1,19 @@
-"""When the next run may begin, at a given rate: the generic cell rate algorithm, without a clock."""
+"""How often something may begin, and how many at once: the numbers of limits, without a clock or a place."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-__all__ = ["Gcra", "Turn"]
+__all__ = ["Gcra", "Plan", "check_limit", "check_name"]
 
 _NEAR = 50_000_000
 """Nanoseconds: moments that are no farther away are given out ahead, so that nobody's being late counts."""
+_MOST = 100_000
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
-class Turn(NamedTuple):
+class Plan(NamedTuple):
     """What came of asking for a moment; all in nanoseconds.
 
     Attributes:
@@ -29,13 +32,21 @@ class Gcra:
 
     One number is all that is remembered: when the next moment would be, did none come early. See ITU-T I.371,
     "generic cell rate algorithm", virtual scheduling. Who dies with a moment costs the others that one.
+
+    Raises:
+        ValueError: a number is out of bounds.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
+        if not (1e-6 <= per_second < float("inf") and 1 <= burst <= 1e9):
+            raise ValueError(
+                "per_second is 0.000001 or more, burst is 1 or more; not"
+                f" per_second={per_second!r}, burst={burst!r}"
+            )
         self._interval = max(1, round(1e9 / per_second))
-        self._early = (burst - 1) * self._interval
+        self._early = round((burst - 1) * self._interval)
 
-    def turn(self, planned: int, now: int) -> Turn:
+    def turn(self, planned: int, now: int) -> Plan:
         """Ask for the next moment.
 
         Args:
@@ -45,5 +56,19 @@ class Gcra:
             planned = now  # farther than it is ever set: of a clock before a reboot, or of another rate
         wait = max(0, planned - self._early - now)
         if wait > _NEAR:
-            return Turn(False, wait - _NEAR, planned)
-        return Turn(True, wait, max(planned, now) + self._interval)
+            return Plan(False, wait - _NEAR, planned)
+        return Plan(True, wait, max(planned, now) + self._interval)
+
+
+def check_name(name: str) -> str:
+    """The name of a limit; ValueError where it cannot be one."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a limit's name is 1 to 64 letters, digits, - and _; not {name!r}")
+    return name
+
+
+def check_limit(limit: int) -> int:
+    """How many may run at once; ValueError where that is out of bounds."""
+    if not (isinstance(limit, int) and 1 <= limit <= _MOST):
+        raise ValueError(f"limit is a whole number from 1 to {_MOST}; not {limit!r}")
+    return limit

@@ -1,0 +1,139 @@
+"""Turns and permits that all processes of one host share: one small file for each name.
+
+Its first 16 bytes are the moment that the next turn is planned for. All else are byte locks, as those of a
+queue: the kernel frees them with the process that has them, and a forked child has none of them. Nobody waits
+for a lock, for a holder may be stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from ..backend import Turn
+from ..errors import StorageError
+from ..pacing import Gcra, check_limit, check_name
+from .lockfile import LockFile, open_lock_file
+
+__all__ = ["LIMIT", "HeldPermit", "Turnstile"]
+
+LIMIT = "limit."
+"""How the names of the files begin, where others are beside them."""
+
+_TURN = 0  # held while the planned moment is changed
+_PERMIT = 64  # + number: held by the process that has this permit
+_BYTES = 16
+_BUSY = Turn(False, 0.0005)
+
+
+class HeldPermit:
+    """One of so many permits. Fulfils `Permit`."""
+
+    def __init__(self, file: LockFile, byte: int) -> None:
+        self._file: LockFile | None = file
+        self._byte = byte
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        state = "given back" if self._file is None else f"of {self._file.path}"
+        return f"<HeldPermit {self._byte - _PERMIT} {state}>"
+
+    def release(self) -> None:
+        """Give it back; nothing in a forked child, which does not have it."""
+        file, self._file = self._file, None
+        if file is not None and self._pid == os.getpid():
+            file.drop(self._byte)
+            file.release()
+
+    def __enter__(self) -> HeldPermit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Turnstile:
+    """The limits of one queue.
+
+    Args:
+        place: how the paths of the files begin.
+        clock: seconds that only grow, the same in all processes.
+    """
+
+    def __init__(self, place: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Turnstile at {self._place!r}>"
+
+    def take_turn(self, name: str, per_second: float, burst: int) -> Turn:
+        """See `ShareLimits`."""
+        gcra = Gcra(per_second, burst)
+        file = self._open(name)
+        if file is None:
+            return _BUSY
+        try:
+            return self._turn(file, gcra) if file.take(_TURN) else _BUSY
+        finally:
+            file.release()
+
+    def _turn(self, file: LockFile, gcra: Gcra) -> Turn:
+        try:
+            if not file.is_current():
+                return _BUSY
+            planned = int.from_bytes(os.pread(file.fd, _BYTES, 0), "little", signed=True)
+            plan = gcra.turn(planned, round(self._clock() * 1e9))
+            if plan.taken:  # written by one call: a reader finds the old number or the new one
+                os.pwrite(file.fd, plan.planned.to_bytes(_BYTES, "little", signed=True), 0)
+            return Turn(plan.taken, plan.wait / 1e9)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                return _BUSY
+            raise _failed(file.path, error) from error
+        finally:
+            file.drop(_TURN)
+
+    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+        """See `ShareLimits`."""
+        most = check_limit(limit)
+        while True:
+            file = self._open(name)
+            if file is None:
+                return None
+            byte = 0
+            try:
+                byte = next((each for each in range(_PERMIT, _PERMIT + most) if file.take(each)), 0)
+                if byte and file.is_current():
+                    return HeldPermit(file, byte)
+            except BaseException:
+                _let_go(file, byte)
+                raise
+            _let_go(file, byte)
+            if not byte:
+                return None  # else the file was removed in this moment
+
+    def _open(self, name: str) -> LockFile | None:
+        """The file of that name; None where there is no room for one now."""
+        path = self._place + check_name(name)
+        try:
+            return open_lock_file(path)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                return None
+            raise _failed(path, error) from error
+
+
+def _let_go(file: LockFile, byte: int) -> None:
+    if byte:
+        file.drop(byte)
+    file.release()
+
+
+def _failed(path: str, error: OSError) -> StorageError:
+    return StorageError(f"cannot use {path}: {error.strerror}")

@@ -1,0 +1,100 @@
+"""No more than so many runs at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..backend import Permit, ShareLimits
+from ..errors import NotSupported
+from ..layer import CallNext
+from ..pacing import check_limit, check_name
+from ..task import Task
+from .own import OwnLimits
+from .patience import Patience, ask_in_thread
+
+__all__ = ["ConcurrencyLimit"]
+
+_SHORTEST, _LONGEST = 0.001, 0.05
+"""Seconds between two looks: the first, and as it goes on."""
+
+
+class ConcurrencyLimit:
+    """A layer that has runs wait, so that no more than so many are inside it at once.
+
+    Without ``per`` the limit is that of one worker process, of its threads and coroutines. With ``per=queue``
+    all processes that have the same queue there keep it together: who is killed frees its permit at once, and
+    who is stopped keeps it. Nobody has a place in a line: of all who wait, the first who looks goes on.
+
+    The wait is part of the run, for its ``run_timeout`` too, and the worker waits with it. A worker that is
+    told to end while it waits gives the task back, which costs the task nothing.
+
+    Args:
+        limit: how many; 1 to 100,000.
+        per: a backend, the one of the tasks or any other.
+        name: which limit of ``per`` it is; a queue may have several.
+        clock: seconds that only grow; for tests.
+        sleep: waits so many seconds; for tests.
+
+    Raises:
+        ValueError: the limit or the name is out of bounds.
+        NotSupported: ``per`` is a backend that shares no limits.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        per: ShareLimits | None = None,
+        name: str = "default",
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        if per is not None and not isinstance(per, ShareLimits):
+            raise NotSupported("ShareLimits (per=)", per)
+        self._again = partial(ConcurrencyLimit, limit, per=per, name=name, clock=clock, sleep=sleep)
+        self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
+        self._per = per
+        self._patience = Patience(clock, sleep)
+        limits: ShareLimits = per if per is not None else OwnLimits()
+        self._take: Callable[[], Permit | None] = partial(
+            limits.take_permit, check_name(name), check_limit(limit)
+        )
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __reduce__(self) -> tuple[Callable[[], ConcurrencyLimit], tuple[()]]:
+        return self._again, ()
+
+    def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """Wait until this run may begin, then run what is inside."""
+        permit, pause = None, _SHORTEST
+        try:
+            while (permit := self._take()) is None:
+                self._patience.wait(pause, context)
+                pause = min(2 * pause, _LONGEST)
+            return call_next(task, context)
+        finally:
+            _release(permit)
+
+    async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
+        """The same around a coroutine function: others go on meanwhile."""
+        permit, pause = None, _SHORTEST
+        try:
+            while (permit := await self._take_there()) is None:
+                await self._patience.awaiting(pause, context)
+                pause = min(2 * pause, _LONGEST)
+            return await call_next(task, context)
+        finally:
+            _release(permit)
+
+    async def _take_there(self) -> Permit | None:
+        return await ask_in_thread(self._take, _release) if self._per is not None else self._take()
+
+
+def _release(permit: Permit | None) -> None:
+    if permit is not None:
+        permit.release()

@@ -1,0 +1,86 @@
+"""The limits of one process: what a layer keeps that shares them with no other."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from ..backend import Turn
+from ..pacing import Gcra, check_limit
+
+__all__ = ["OwnLimits"]
+
+
+class OwnLimits:
+    """Fulfils `ShareLimits` for the threads and coroutines of this process; there is one limit of each kind.
+
+    Args:
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._planned = 0
+        self._running = 0
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<OwnLimits: {self._running} run>"
+
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
+        """See `ShareLimits`."""
+        gcra = Gcra(per_second, burst)
+        self._check_fork()
+        with self._lock:
+            taken, wait, self._planned = gcra.turn(self._planned, round(self._clock() * 1e9))
+        return Turn(taken, wait / 1e9)
+
+    def take_permit(self, name: str, limit: int) -> OwnPermit | None:
+        """See `ShareLimits`."""
+        most = check_limit(limit)
+        self._check_fork()
+        with self._lock:
+            if self._running >= most:
+                return None
+            self._running += 1
+        return OwnPermit(self)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._running -= 1
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._begin()  # what runs, and the thread that may have the lock, are the parent's
+
+
+class OwnPermit:
+    """One of so many. Fulfils `Permit`."""
+
+    def __init__(self, limits: OwnLimits) -> None:
+        self._limits: OwnLimits | None = limits
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<OwnPermit [{'held' if self._limits is not None else 'given back'}]>"
+
+    def release(self) -> None:
+        """Give it back."""
+        limits, self._limits = self._limits, None
+        if limits is not None and self._pid == os.getpid():
+            limits._give_back()
+
+    def __enter__(self) -> OwnPermit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

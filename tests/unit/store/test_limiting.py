@@ -1,0 +1,73 @@
+"""Limits beside a store."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+from pathlib import Path
+
+import pytest
+
+from ipcq import CorruptQueue, CustomBackend, JsonStorage, QueueClosed
+from ipcq.backends.store.keys import limits_key
+from tests.unit.memory.children import elsewhere
+
+from .stores import DictStore, database
+
+
+def _files(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory / ".limits"))
+
+
+def test_each_queue_of_each_store_has_its_own(private_directory: Path) -> None:
+    """Two handles on one queue share them, whatever the queue's name in another store is."""
+    one, other = DictStore(), DictStore()
+    queues = [
+        CustomBackend(store=store, queue=name) for store, name in [(one, "a"), (one, "b"), (other, "a")]
+    ]
+    assert all(queue.take_turn("t", 0.001).taken for queue in queues)
+    with CustomBackend(store=one, queue="a") as again:
+        assert not again.take_turn("t", 0.001).taken
+    assert len(_files(private_directory)) == 3
+    assert stat.S_IMODE(os.stat(private_directory / ".limits").st_mode) == 0o700
+    for queue in queues:
+        queue.close()
+        with pytest.raises(QueueClosed):
+            queue.take_permit("p", 1)
+
+
+def test_another_process_finds_them(private_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked one, and one that unpickles the queue where another directory is in force."""
+    with database(private_directory / "queue.db") as store, CustomBackend(store=store) as queue:
+        permit = queue.take_permit("p", 1)
+        assert permit is not None
+        assert elsewhere(lambda: queue.take_permit("p", 1)) == "None"
+        pickled = pickle.dumps(queue)
+        monkeypatch.setenv("IPCQ_DIR", str(private_directory / "other"))
+        assert elsewhere(lambda: pickle.loads(pickled).take_permit("p", 1)) == "None"
+        permit.release()
+
+
+def test_they_go_with_the_file(private_directory: Path) -> None:
+    """Of all queues that are in it."""
+    queue = JsonStorage(private_directory / "queue.jsonl")
+    with JsonStorage(private_directory / "other.jsonl") as other:
+        assert other.take_turn("t", 1).taken
+        with queue.beside("second") as second:
+            assert queue.take_turn("t", 1).taken
+            assert second.take_turn("t", 1).taken
+        assert len(_files(private_directory)) == 3
+        queue.destroy(force=True)
+        assert len(_files(private_directory)) == 1
+        other.destroy()
+    assert _files(private_directory) == []
+
+
+def test_an_id_that_is_none(private_directory: Path) -> None:
+    """It is part of a path: nothing else is made of it."""
+    store = DictStore()
+    store.put(limits_key("default"), b"../../up")
+    with CustomBackend(store=store) as queue, pytest.raises(CorruptQueue, match="no id of limits"):
+        queue.take_turn("t", 1)
+    assert not (private_directory / ".limits").exists()
