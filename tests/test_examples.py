@@ -178,3 +178,13 @@ def test_forwarded_logs() -> None:
         "INFO thumbs: making b.jpg",
         "b.jpg says: half way",
     ]
+
+
+def test_progress(private_directory: Path) -> None:
+    """Each task has its result; without a terminal there are no bars, and no queue is left."""
+    assert _run("progress").splitlines() == [
+        "2,262 primes below 20,000",
+        "3,245 primes below 30,000",
+        "4,203 primes below 40,000",
+    ]
+    assert list(private_directory.iterdir()) == []

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Protocol, cast
 
-from ...backend import ResumeAbandoned, TaskStream, WorkerLease
+from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
 from ...errors import IpcqError
 from ...expose import LARGEST_PAGE, Filter, Page
+from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task
 from ..liveness import Identity, identity_is_gone, own_identity
@@ -22,7 +23,7 @@ __all__ = ["Member", "Members"]
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Lease(WorkerLease, Protocol):
+class _Lease(WorkerLease, TellsProgress, Protocol):
     """A worker that another process can go on with."""
 
     @property
@@ -33,6 +34,16 @@ class _Lease(WorkerLease, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def fail(
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
+    ) -> Status: ...
 
     def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 
