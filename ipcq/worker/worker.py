@@ -15,6 +15,7 @@ from ..logs.hooks import hooked
 from ..logs.running import Forwarding
 from ..task import Task, TaskId
 from . import events
+from .checking import check_backend, check_layers, check_listener, check_provide
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
@@ -60,7 +61,8 @@ class Worker:
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
-        TypeError: nothing provides one of its parameters; or a layer is a coroutine function, and it is not.
+        TypeError: nothing provides one of its parameters; a layer is a coroutine function, and it is not; or
+            something is not what it should be, such as a class that is no layer yet.
         ValueError: concurrency or prefetch is out of bounds.
     """
 
@@ -83,6 +85,9 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         function = resolve(handler) if isinstance(handler, str) else handler
         self._layers = tuple(layers)
+        check_backend(backend)
+        check_layers(self._layers)
+        check_provide(provide or {})
         self._awaits = awaits(function)
         check_kinds(function, self._layers, concurrency)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
@@ -160,6 +165,7 @@ class Worker:
         Returns:
             The listener.
         """
+        check_listener(listener)
         self._tell.listeners.append(listener)
         return listener
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import JsonStorage, LogReceiver, Monitor, Pipe
+from ipcq import Executor, JsonStorage, LogReceiver, Monitor, Pipe
 from ipcq.logs import Output
 
 from . import logged
+from .command import call, run
 
 if TYPE_CHECKING:
     from ipcq import MemoryStorage
@@ -173,3 +174,37 @@ def test_a_stopped_receiver_holds_nobody_up(queue: MemoryStorage) -> None:
         with Monitor(queue, logged.speak_much, workers=1):
             assert queue.wait(task_id, PATIENCE).unwrap() == MANY
         process.kill()
+
+
+def test_from_calls_of_an_executor(kept: Kept) -> None:
+    """Of all of them, those of ``map`` and those with other options, too."""
+    lines: list[Output] = []
+    with LogReceiver(on_output=lines.append) as logs, Executor(2, logs=logs) as executor:
+        assert executor.submit(logged.speak, 1).result(PATIENCE) == 1
+        assert executor.options(priority=1).submit(logged.speak, 2).result(PATIENCE) == 2
+        assert list(executor.map(logged.speak, [3, 4], timeout=PATIENCE)) == [3, 4]
+        assert logs.flush(PATIENCE)
+    assert sorted(line.text for line in lines) == [f"printed {n}\n" for n in (1, 2, 3, 4)]
+    assert sorted(record.getMessage() for record in kept.records) == [f"logged {n}" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("queue", [(), ("--queue", "memory://logged")])
+def test_from_items_of_the_command(queue: tuple[str, ...]) -> None:
+    """Each line has its item in front; standard output has results alone."""
+    ended = run("map", call("log_and_print"), "-n", "2", "--logs", "info", *queue, "a", "b\tc")
+    assert ended.values == ["a", "b\tc"]
+    *lines, last = ended.err.splitlines()
+    odd = repr("b\tc")
+    assert sorted(lines) == [
+        f"{odd}: INFO speaking: logged b\tc",
+        f"{odd}: printed b\tc",
+        "a: INFO speaking: logged a",
+        "a: printed a",
+    ]
+    assert last.startswith("ipcq: 2 done")
+
+
+def test_a_level_that_is_none_is_told() -> None:
+    """With those that there are."""
+    ended = run("map", call("log_and_print"), "--logs", "loud", "a")
+    assert (ended.status, "'loud' is not debug, info" in ended.err) == (2, True)
