@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..backend import OnProgress
@@ -14,7 +15,7 @@ from ..task import Progress, Task, TaskId
 __all__ = ["PACE", "Look", "ProgressTeller", "ProgressWatch", "Told"]
 
 PACE = 0.25
-"""Seconds between two looks of one who waits, and between two messages of one who runs a task."""
+"""Seconds between two looks of one who waits, and between two messages of one who runs tasks."""
 
 
 Look = Callable[[int], tuple[int, Mapping[TaskId, Progress]]]
@@ -70,10 +71,11 @@ class Told(NamedTuple):
 
 
 class ProgressTeller:
-    """Passes on what runs tell, of each `PACE` seconds apart; what comes too soon waits for the heartbeat.
+    """Passes on what the runs of a worker tell, at a pace; what comes too soon waits for the heartbeat.
 
-    Who tells never waits for another thread that passes something on, and only once for who does not hear it:
-    then it is left to the heartbeat, until that was heard.
+    Who tells passes on no more than what it tells, four times a second at the most whatever many others run
+    beside it. It never waits for another thread that passes something on, and only once for who does not hear
+    it: then it is left to the heartbeat, until that was heard. In an event loop it is left to it in any case.
 
     Args:
         send: passes on what several runs told; a lease that is void is its affair.
@@ -84,8 +86,8 @@ class ProgressTeller:
     ) -> None:
         self._send, self._clock = send, clock
         self._sending = threading.Lock()
-        self._waiting: dict[TaskId, Told] = {}
-        self._next: dict[TaskId, float] = {}  # when the next one may be passed on
+        self._waiting: dict[int, Told] = {}
+        self._due = 0.0  # when one who tells may pass it on
         self._heard = True
 
     def __repr__(self) -> str:
@@ -94,20 +96,21 @@ class ProgressTeller:
     def tell(self, task: Task[Any], progress: Progress) -> None:
         """Note how far a run is, and pass it on if it is time to."""
         self._waiting[task.id] = Told(task, progress)
-        if self._heard and self._clock() >= self._next.get(task.id, 0.0):
-            self._pass_on([task.id])
+        if self._heard and self._clock() >= self._due and asyncio._get_running_loop() is None:
+            self._pass_on((task.id,))
+
+    def forget(self, task_id: int) -> None:
+        """Its run is over."""
+        self._waiting.pop(task_id, None)
 
     def flush(self) -> None:
         """Pass on all that waits; twice a second, from another thread."""
-        now = self._clock()
-        for task_id, due in list(self._next.items()):
-            if due <= now:
-                self._next.pop(task_id, None)
-        self._pass_on(list(self._waiting))
+        if self._waiting:
+            self._pass_on(self._waiting.copy())
 
-    def _pass_on(self, ids: Sequence[TaskId]) -> None:
+    def _pass_on(self, ids: Iterable[int]) -> None:
         """Where that fails it waits on, unless something newer does."""
-        if not ids or not self._sending.acquire(blocking=False):
+        if not self._sending.acquire(blocking=False):
             return  # who has it now leaves this to the next heartbeat
         try:
             told = [each for task_id in ids if (each := self._waiting.pop(task_id, None)) is not None]
@@ -118,7 +121,6 @@ class ProgressTeller:
                 self._heard = False
                 for each in told:
                     self._waiting.setdefault(each.task.id, each)
-            due = self._clock() + PACE
-            self._next.update((each.task.id, due) for each in told)
+            self._due = self._clock() + PACE
         finally:
             self._sending.release()

@@ -102,6 +102,7 @@ class Worker:
         self._tasks = 0
         self._stream: TaskStream | Coroutines | None = None  # what `stop` is to wake
         self._loop: Coroutines | None = None
+        self._lease: WorkerLease | None = None
         self._pause = Pause()
         self._idle = False
         self._tell = Teller(self.name, str(getattr(backend, "queue", "")))
@@ -147,9 +148,11 @@ class Worker:
                 Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
+                self._lease = lease
                 self._tell(events.Start)
                 self._work(lease, until_empty)
         finally:
+            self._lease = None
             self._state = WorkerState.STOPPED
             if started:
                 self._tell(events.Stop)
@@ -216,7 +219,14 @@ class Worker:
         self._signals += 1
         self.stop()
         if self._signals > 1:
-            self._stop.force()
+            self.force()
+
+    def force(self) -> None:
+        """Give back what runs, in the main thread; what only waits for room to be stored, too."""
+        hurry = getattr(self._lease, "hurry", None)
+        if hurry is not None:
+            hurry()
+        self._stop.force()
 
     def progressed(self) -> None:
         """Called when it is about to take its first task, and after each one; for subclasses."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 MANY = 20_000
+KILLED_AT = 150  # tasks between two kills
 
 
 class Kept(logging.Handler):
@@ -208,3 +210,24 @@ def test_a_level_that_is_none_is_told() -> None:
     """With those that there are."""
     ended = run("map", call("log_and_print"), "--logs", "loud", "a")
     assert (ended.status, "'loud' is not debug, info" in ended.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_while_workers_are_killed(queue: MemoryStorage, kept: Kept) -> None:
+    """Of every task the last run's words are all there, and nothing is torn."""
+    lines: list[Output] = []
+    chance = random.Random(7)
+    with LogReceiver(on_output=lines.append) as logs, Monitor(queue, logged.speak, workers=2) as monitor:
+        ids = queue.push_bulk(range(KILLED_AT * 20), metadata=logs.metadata, max_deaths=255)
+        for number, result in enumerate(queue.wait_for(ids, 4 * PATIENCE)):
+            result.unwrap()
+            if number % KILLED_AT == 0 and monitor.workers:
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(monitor.workers), signal.SIGKILL)
+        logs.flush(PATIENCE)
+    texts, of = {line.text for line in lines}, {record.task_id for record in kept.records}
+    assert logs.malformed == 0
+    assert texts <= {f"printed {number}\n" for number in range(len(ids))}
+    assert of <= set(ids)
+    missing = 2 * len(ids) - len(texts) - len(of)
+    assert missing <= logs.dropped  # none, but on a machine that is very busy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from math import inf, nan
 from typing import Any
@@ -41,7 +42,7 @@ class Sink:
     """Takes in what is passed on, or refuses."""
 
     def __init__(self) -> None:
-        self.came: list[list[tuple[str, float]]] = []
+        self.came: list[list[tuple[Any, float]]] = []
         self.refuses = False
 
     def send(self, told: Sequence[Told]) -> None:
@@ -72,19 +73,22 @@ def teller(sink: Sink, clock: FakeClock) -> ProgressTeller:
 def test_the_first_is_passed_on_at_once_and_the_last_in_time(
     teller: ProgressTeller, sink: Sink, clock: FakeClock
 ) -> None:
-    """What comes too soon waits; the heartbeat takes the newest of each task, all together."""
+    """What comes too soon, of whatever task, waits; the heartbeat takes the newest of each, all together."""
     a, b = Task.of("a"), Task.of("b")
     for n in range(3):
         teller.tell(a, Progress(n))
-    teller.tell(b, Progress(7))
-    teller.tell(b, Progress(8))
-    assert sink.came == [[("a", 0)], [("b", 7)]]
+    for n in (7, 8):
+        teller.tell(b, Progress(n))
+    assert sink.came == [[("a", 0)]]
     teller.flush()
-    assert sink.came[2:] == [[("a", 2), ("b", 8)]]
+    assert sink.came[1:] == [[("a", 2), ("b", 8)]]
     teller.flush()
-    assert len(sink.came) == 3
-    clock.advance(PACE)
+    assert len(sink.came) == 2
     teller.tell(a, Progress(3))
+    clock.advance(PACE)
+    teller.tell(b, Progress(9))
+    assert sink.came[2:] == [[("b", 9)]]
+    teller.flush()
     assert sink.came[3:] == [[("a", 3)]]
 
 
@@ -108,13 +112,29 @@ def test_who_does_not_hear_is_left_to_the_heartbeat(
     assert sink.came[3:] == [[("a", 5)]]
 
 
-def test_what_is_over_is_forgotten(teller: ProgressTeller, clock: FakeClock) -> None:
-    """A worker of a million tasks keeps nothing of those before."""
+def test_nothing_is_passed_on_in_an_event_loop(teller: ProgressTeller, sink: Sink) -> None:
+    """A store or a server would hold up all coroutines: it is the heartbeat's, in its own thread."""
+
+    async def main() -> None:
+        teller.tell(Task.of("a"), Progress(1))
+
+    asyncio.run(main())
+    assert sink.came == []
+    teller.flush()
+    assert sink.came == [[("a", 1)]]
+
+
+def test_many_short_runs_are_few_messages(teller: ProgressTeller, sink: Sink, clock: FakeClock) -> None:
+    """A worker of thousands of tasks a second passes on no more than of one; nothing of them is kept."""
     for n in range(100):
         teller.tell(Task.of(n), Progress(n))
-    clock.advance(PACE)
+    assert len(sink.came) == 1
+    gone = Task.of("over")
+    teller.tell(gone, Progress(1))
+    teller.forget(gone.id)
+    teller.forget(gone.id)
     teller.flush()
-    assert not teller._next
+    assert sink.came[1:] == [[(n, n) for n in range(1, 100)]]
     assert not teller._waiting
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
@@ -71,6 +72,7 @@ class MemoryLease:
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE
         self.stream: MemoryStream | None = None
+        self._in_haste = False
         self.returned = Returned()  # by looks for tasks since the last heartbeat
 
     def __repr__(self) -> str:
@@ -86,6 +88,11 @@ class MemoryLease:
     def request(self) -> WorkerRequest:
         """What another process asks of this worker."""
         return WorkerRequest(self.me.request)
+
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+        self.me.rouse()
 
     def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
@@ -195,9 +202,19 @@ class MemoryLease:
         return full
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `finish`; of no concern, for an error without room is told in a few words.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         run_at = microseconds() + max(0, round(retry_in * 1e6))
@@ -398,6 +415,8 @@ class MemoryLease:
             return False
         seen = connection.call(connection.finish.wait_for_room, self.me.index)
         try:
+            if self._in_haste:
+                raise ForcedStop
             self.me.sleep(seen, min(left, TICK))
         finally:
             connection.call(connection.finish.found_room, self.me.index)

@@ -261,27 +261,25 @@ class Desk:
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
-    ) -> Answer:
-        task = _held(task_id, lease)
-        lease_of = self.members.get(token).lease
-        return Answer(int(lease_of.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
+    ) -> Waiting:
+        task, told = _held(task_id, lease), unpack_error(error)
+
+        def attempt() -> Answer:
+            lease_of = self.members.get(token).lease
+            return Answer(int(lease_of.fail(task, told, retry_in=retry_in, final=final, patience=0.0)))
+
+        return _when_there_is_room(attempt)
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
         return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
 
     def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
-        """Put a task off, as there is room."""
         task = _held(task_id, lease)
 
-        def attempt(over: bool) -> Answer | None:
-            try:
-                return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
-            except QueueFull:
-                if over:
-                    raise
-                return None
+        def attempt() -> Answer:
+            return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
 
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+        return _when_there_is_room(attempt)
 
     def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
         """Note how far runs are."""
@@ -417,6 +415,20 @@ class _Held(NamedTuple):
 
     id: TaskId
     lease: Lease
+
+
+def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
+    """Do it as soon as it meets no `QueueFull`."""
+
+    def once(over: bool) -> Answer | None:
+        try:
+            return attempt()
+        except QueueFull:
+            if over:
+                raise
+            return None
+
+    return Waiting(_until(LONGEST_WAIT), once, ROOM_FOR_A_VALUE)
 
 
 def _held(task_id: bytes, lease: list[int]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
 from ...errors import IpcqError
 from ...expose import LARGEST_PAGE, Filter, Page
+from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task
 from ..liveness import Identity, identity_is_gone, own_identity
@@ -33,6 +34,16 @@ class _Lease(WorkerLease, TellsProgress, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def fail(
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
+    ) -> Status: ...
 
     def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 

@@ -14,6 +14,7 @@ from typing import Any
 from ...backend import WorkerRequest
 from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
@@ -53,7 +54,7 @@ class PipeLease:
         self._codec = codec
         self._pid = os.getpid()
         self._request = WorkerRequest.RUN
-        self._closed = False
+        self._closed = self._in_haste = False
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
@@ -128,6 +129,7 @@ class PipeLease:
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
+                self._teller.forget(task.id)
 
     # --- what a worker does -----------------------------------------------------------------------------
 
@@ -171,6 +173,10 @@ class PipeLease:
         if stream is not None:
             stream.keep(response, token)
 
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
 
@@ -206,6 +212,8 @@ class PipeLease:
                 done = set(full.accepted)
                 self._is_rid_of(task for task, _ in left if task.id in done)
                 left = [each for each in left if each[0].id not in done]
+                if self._in_haste:
+                    raise ForcedStop from None
                 if not full.waiting_helps or time.monotonic() > until:
                     for task, value in left:
                         self.fail(task, _no_room(len(value), full), final=True)
@@ -214,12 +222,11 @@ class PipeLease:
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        held = self._held(task)
-        with self._ending(task):
-            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
+        told = [*self._held(task), pack_error(error), retry_in, final]
+        return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
@@ -233,12 +240,18 @@ class PipeLease:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
         if task.lease is None or not self.is_ours:
             return False
-        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        return bool(self._ask_for_room(task, Verb.POSTPONE, *self._held(task), seconds))
+
+    def _ask_for_room(self, task: Task[Any], verb: Verb, *body: Any) -> Any:
+        """Have a task put where it needs no worker, once there is room for that; a minute at the most."""
+        until = time.monotonic() + _ROOM_PATIENCE
         while True:
             try:
                 with self._ending(task):
-                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+                    return self.ask(verb, *body)
             except QueueFull:
+                if self._in_haste:
+                    raise ForcedStop from None
                 if time.monotonic() > until:
                     raise
 

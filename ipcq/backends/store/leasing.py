@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Progress, Task, TaskId
@@ -70,6 +71,7 @@ class StoreLease:
         self.stream: StoreStream | None = None
         self.returned = Returned()  # by looks for tasks since the last heartbeat
         self.closed = False
+        self._in_haste = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
         self._noting = threading.RLock()  # while what is held is compared, and changed
@@ -195,6 +197,7 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
+        self._teller.forget(task_id)
         with self._noting:
             self._held.pop(task_id, None)
 
@@ -207,6 +210,14 @@ class StoreLease:
     def progress(self, task: Task[Any], progress: Progress) -> None:
         """Tell how far the run of a task is; stored four times a second at the most."""
         self._teller.tell(task, progress)
+
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+
+    def _waits(self) -> None:
+        if self._in_haste:
+            raise ForcedStop
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value.
@@ -277,13 +288,23 @@ class StoreLease:
         return changes
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `postpone`.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         delay = max(0, round(retry_in * 1e6))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status
 
@@ -323,7 +344,7 @@ class StoreLease:
         patience = Patience()
         held = self._held.get(task_id) or self.look(task_id, epoch)
         while held is not None and held.task.epoch == epoch:
-            if self.desk.commit([self.desk.put(moved(held), held.version)], until):
+            if self.desk.commit([self.desk.put(moved(held), held.version)], until, self._waits):
                 self.drop(task_id)
                 return True
             patience.lost(f"task {held.task.id}")
@@ -354,7 +375,7 @@ class StoreLease:
             changes = ended(held)
             begun = start(following.task, microseconds()) if following is not None else None
             also = [self.desk.put(begun, following.version)] if begun is not None and following else []
-            versions = self.desk.commit([*changes, *also], until)
+            versions = self.desk.commit([*changes, *also], until, self._waits)
             if versions is not None:
                 self.drop(task.id)
                 if begun is not None:

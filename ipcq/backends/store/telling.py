@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...status import Status
-from ...task import Task
+from ...task import Progress, Task
+from ..parts import chunks
 from ..progress import Told
-from .desk import Held
+from .desk import BATCH, Held
 from .moves import tell
 from .view import Change
 
@@ -29,15 +30,15 @@ class StoredProgress:
         return f"<StoredProgress of {self._lease!r}>"
 
     def __call__(self, told: Sequence[Told]) -> None:
-        """All by one write; where one of them was taken away meanwhile, each by its own."""
-        found: list[tuple[Held, Change]] = []
-        for task, progress in told:
-            held = self._running(task)
-            if held is not None:
-                found.append((held, self._lease.desk.put(tell(held.task, progress), held.version)))
-        if not self._store(found) and len(found) > 1:
-            for each in found:
-                self._store([each])
+        """Many by one write; where one of them was taken away meanwhile, each by its own."""
+        for part in chunks(told, BATCH):
+            found = [(held, self._change(held, new)) for task, new in part if (held := self._running(task))]
+            if not self._store(found) and len(found) > 1:
+                for each in found:
+                    self._store([each])
+
+    def _change(self, held: Held, progress: Progress) -> Change:
+        return self._lease.desk.put(tell(held.task, progress), held.version)
 
     def _running(self, task: Task[Any]) -> Held | None:
         """The record of a run that is ours."""
