@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..backend import WorkerLease
@@ -43,7 +43,7 @@ class WorkerContext:
 
     def of(self, task: Task[Any]) -> WorkerContext:
         """The context of one run, which stays that one's, whatever the worker runs next."""
-        return replace(self, task=task)
+        return WorkerContext(self.worker, self.queue, self.lease, self.stop, self.teller, self.tasks, task)
 
     @property
     def stopping(self) -> bool:
