@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,7 @@ class WorkerContext:
         Raises:
             ValueError: a number is negative, or not finite.
         """
-        told, task = Progress.of(done, total), self.task
-        tell: Callable[[Task[Any], Progress], None] | None = getattr(self.lease, "progress", None)
-        if task is None or tell is None:
-            return
-        try:
-            tell(task, told)
-        except IpcqError:  # the end of the run meets what lasts
-            pass
+        told = Progress.of(done, total)
+        if self.task is not None:
+            with suppress(IpcqError):  # the end of the run meets what lasts
+                self.lease.progress(self.task, told)

@@ -223,9 +223,9 @@ class Worker:
 
     def force(self) -> None:
         """Give back what runs, in the main thread; what only waits for room to be stored, too."""
-        hurry = getattr(self._lease, "hurry", None)
-        if hurry is not None:
-            hurry()
+        lease = self._lease
+        if lease is not None:
+            lease.hurry()
         self._stop.force()
 
     def progressed(self) -> None:
