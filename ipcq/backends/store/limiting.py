@@ -66,10 +66,9 @@ def _read(key: str, value: bytes) -> str:
 
 
 def limits_ids(store: TaskStore) -> list[str]:
-    """The ids of all queues of a store."""
-    return [
-        _read(key, value) for key, _, value in store.scan() if value is not None and read_key(key).kind == "l"
-    ]
+    """The ids of all queues of a store; records that are none are left out."""
+    kept = (value for key, _, value in store.scan() if value is not None and read_key(key).kind == "l")
+    return [value.decode() for value in kept if _ID.fullmatch(value)]
 
 
 def remove_limits(base: str, ids: Iterable[str]) -> None:
