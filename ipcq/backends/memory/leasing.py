@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from time import time_ns
 from types import TracebackType
 from typing import Any
@@ -450,7 +450,7 @@ class MemoryStream(AwaitedTasks):
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
-        super().__init__(lease)
+        super().__init__(lease, TICK)
         self._lease = lease
         self._connection = lease.connection
         self._reader = lease.reader
@@ -465,18 +465,6 @@ class MemoryStream(AwaitedTasks):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self.held)} held"
         return f"<MemoryStream of {self._lease.worker_id!r} [{state}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(TICK)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if there is one now."""
-        return None if self._closed else self._next(0.0)
 
     def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:

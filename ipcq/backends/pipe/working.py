@@ -325,7 +325,7 @@ class PipeStream(AwaitedTasks):
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
-        super().__init__(lease)
+        super().__init__(lease, _WAIT)
         self._lease = lease
         self._decoding = decoding
         self._owned = owned
@@ -338,18 +338,6 @@ class PipeStream(AwaitedTasks):
 
     def __repr__(self) -> str:
         return f"<PipeStream of {self._lease.worker_id!r} [{'closed' if self._closed else 'open'}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(_WAIT)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if the server has one now."""
-        return None if self._closed else self._next(0.0)
 
     def _next(self, wait: float) -> Task[Any] | None:
         if not self._kept:
