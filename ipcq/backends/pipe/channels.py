@@ -27,7 +27,7 @@ PATIENCE = 30.0
 """Seconds that a request is sent again and again while no server answers."""
 
 _SLICE = 0.05  # seconds between two looks at whether a wait is over
-_SOON = 5  # milliseconds for which a wait is deaf
+_SOON = 5  # milliseconds for which a wait has no bell, which costs more than most such waits
 _RESEND = 1.0  # seconds without an answer after which a request is sent again, beside the time it may wait
 _RECONNECT = (20, 500)  # milliseconds: the first and the longest pause before another try to connect
 
@@ -190,9 +190,7 @@ class Channel:
         most = ceil(seconds * 1000)
         if bells is None or most <= _SOON:
             return bool(self._socket.poll(most))
-        if self._socket.poll(
-            _SOON
-        ):  # mostly: to hang a bell for so short a wait costs more than all else here
+        if self._socket.poll(_SOON):
             return True
         with bells.hung() as bell:
             poller = zmq.Poller()
