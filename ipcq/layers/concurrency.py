@@ -13,7 +13,7 @@ from ..layer import CallNext
 from ..pacing import check_limit, check_name
 from ..task import Task
 from .own import OwnLimits
-from .patience import Patience, ask_in_thread
+from .patience import Patience, ask_in_thread, release
 
 __all__ = ["ConcurrencyLimit"]
 
@@ -78,7 +78,7 @@ class ConcurrencyLimit:
                 pause = min(2 * pause, _LONGEST)
             return call_next(task, context)
         finally:
-            _release(permit)
+            release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine function: others go on meanwhile."""
@@ -89,12 +89,7 @@ class ConcurrencyLimit:
                 pause = min(2 * pause, _LONGEST)
             return await call_next(task, context)
         finally:
-            _release(permit)
+            release(permit)
 
     async def _take_there(self) -> Permit | None:
-        return await ask_in_thread(self._take, _release) if self._per is not None else self._take()
-
-
-def _release(permit: Permit | None) -> None:
-    if permit is not None:
-        permit.release()
+        return await ask_in_thread(self._take, release) if self._per is not None else self._take()
