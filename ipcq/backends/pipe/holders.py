@@ -95,8 +95,10 @@ class Holders:
             return False  # it came late: nobody waits for it any more
         if holder.heard - self._begun < _RECLAIMING:
             return False
-        given = self._take(holder, wanted, waited)
-        return given or (self._bury(holder.heard) and self._take(holder, wanted, waited))
+        if self._take(holder, wanted, waited):
+            return True
+        buried = self._bury(holder.heard) and self._all.get(who) is holder  # who asks may be dead himself
+        return buried and self._take(holder, wanted, waited)
 
     def keep(
         self,
