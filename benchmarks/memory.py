@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from figures import OURS, Row, Table
-from ipcq.backends.namespace import base_directory
+from ipcq.directory import base_directory
 from measuring import Options, main
 from peers import PEERS
 from tasks import a_queue, same

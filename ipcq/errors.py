@@ -132,7 +132,21 @@ class TaskNotFound(IpcqError, LookupError):
 
 
 class ResultExpired(IpcqError, LookupError):
-    """The task finished, but its result was removed before it was fetched."""
+    """The task finished, but its result was removed before it was fetched.
+
+    Attributes:
+        task_id: whose result it was.
+    """
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(
+            f"the result of task {task_id} was removed before it was fetched; fetch earlier,"
+            " raise result_ttl=, push it with keep_result=True, or look for who calls vacuum()"
+        )
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[type[ResultExpired], tuple[TaskId]]:
+        return ResultExpired, (self.task_id,)
 
 
 class WaitTimeout(IpcqError, TimeoutError):

@@ -54,14 +54,19 @@ class Overrun(ForcedStop):
 class PutOff(ForcedStop):
     """Raised by a layer instead of a run: the task is to be run later, and nothing is charged to it.
 
-    A backend that cannot put a task off by itself stores it as a failed run, as for `RetryAfter`.
+    Where `WorkerLease.postpone` is not supported, it is stored as a failed run, as for `RetryAfter`.
 
     Args:
         seconds: from now on, more than 0.
         reason: what is stored, if anything is.
+
+    Raises:
+        ValueError: the seconds are none.
     """
 
     def __init__(self, seconds: float, reason: str) -> None:
+        if not seconds >= 0:
+            raise ValueError(f"a task is put off by 0 seconds or more, not {seconds!r}")
         super().__init__(reason)
         self.seconds = seconds
 
@@ -93,7 +98,7 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
     puts it off.
 
     Args:
-        context: its attribute ``lease`` is the `WorkerLease` that has the task; ``postpone`` puts one off.
+        context: its attribute ``lease`` is the `WorkerLease` that has the task.
     """
     lease = context.lease
     try:
@@ -107,7 +112,7 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         except Overrun as overrun:
             _fail(lease, task, overrun.error.with_traceback(overrun.__traceback__))
         except PutOff as later:
-            _put_off(context, task, later)
+            _put_off(lease, task, later)
         except ForcedStop:
             lease.give_back(task)
         except BaseException as error:  # SystemExit too: a task must not end its worker
@@ -123,17 +128,25 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         log.info("task %s: %s", task.id, lost)
 
 
-def _put_off(context: Any, task: Task[Any], later: PutOff) -> None:
+def _put_off(lease: Any, task: Task[Any], later: PutOff) -> None:
     try:
-        context.postpone(task, min(later.seconds, LONGEST_DELAY))
+        lease.postpone(task, min(later.seconds, LONGEST_DELAY))
     except NotSupported:
-        _fail(context.lease, task, RetryAfter(later.seconds, str(later)))
+        _fail(lease, task, RetryAfter(later.seconds, str(later)))
 
 
 def _fail(lease: Any, task: Task[Any], error: BaseException) -> None:
-    later = error.seconds if isinstance(error, RetryAfter) else 0.0
+    later = _delay_of(error) if isinstance(error, RetryAfter) else 0.0
     told = ErrorInfo.from_exception(failure_of(error))
-    lease.fail(task, told, retry_in=min(later, LONGEST_DELAY), final=isinstance(error, Abort))
+    lease.fail(task, told, retry_in=later, final=isinstance(error, Abort))
+
+
+def _delay_of(error: RetryAfter) -> float:
+    """Seconds that every backend takes; 0 where a subclass has left none."""
+    try:
+        return min(max(0.0, float(error.seconds)), LONGEST_DELAY)  # not a number: 0
+    except (AttributeError, TypeError, ValueError):
+        return 0.0
 
 
 def failure_of(error: BaseException) -> BaseException:

@@ -17,13 +17,14 @@ SOURCES = {
 # Level of each room; a room imports from lower levels only; values and contracts (1, 2) may use each other.
 LEVELS = {
     **dict.fromkeys(["errors"], 0),
-    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer", "pacing", "polling"], 1),
+    **dict.fromkeys(["task", "status", "result", "worker_died", "codec", "layer"], 1),
+    **dict.fromkeys(["pacing", "polling", "directory"], 1),
     **dict.fromkeys(["sink", "backend", "expose", "codecs", "tracing"], 2),
-    **dict.fromkeys(["backends", "layers", "limits", "metrics"], 3),
+    **dict.fromkeys(["backends", "layers", "limits", "metrics", "logs"], 3),
     **dict.fromkeys(["worker", "feeding"], 4),
     **dict.fromkeys(["monitor", "urls"], 5),
-    **dict.fromkeys(["executor", "aio", "tasks", "testing"], 6),
-    **dict.fromkeys(["cli", "joblib"], 7),
+    **dict.fromkeys(["executor", "aio", "testing"], 6),
+    **dict.fromkeys(["cli", "joblib", "tasks"], 7),
     **dict.fromkeys(["", "__main__"], 8),
 }
 CONTRACTS = 2
@@ -33,7 +34,7 @@ PURE = {"layout", "words", "machine", "bits", "chains", "ready", "delay", "index
     "draft", "measure", "core", "accept", "deliver", "finish", "amend", "collect", "recover", "rebuild",
     "audit", "lockword",
 }  # fmt: skip
-SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings"} | {
+SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings", "namespace"} | {
     "settings", "segment", "opening",
 }  # fmt: skip
 

@@ -21,7 +21,11 @@ THREADS = 4
 
 
 class Calls:
-    """Runs functions in threads of its own, which start when they are needed and end with `close`."""
+    """Runs functions in threads of its own, which start when they are needed and end with `close`.
+
+    What waits for others, as a push into a full queue does, waits in one thread more: however many wait
+    there, they hold up nobody else, of whom one may be about to make room.
+    """
 
     def __init__(self, name: str) -> None:
         """
@@ -32,6 +36,7 @@ class Calls:
         self._pid = os.getpid()
         self._closed = False
         self._pool = ThreadPoolExecutor(THREADS, "ipcq-aio")
+        self._waiting = ThreadPoolExecutor(1, "ipcq-aio-waiting")
 
     @property
     def is_closed(self) -> bool:
@@ -60,6 +65,24 @@ class Calls:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, context.run, self._call, call)
 
+    async def in_turn(self, function: Callable[[], R], timeout: float | None) -> R:
+        """The result of a function that may wait, when it is its turn among those.
+
+        Raises:
+            TimeoutError: its turn did not come in that many seconds; it was not called.
+        """
+        self.check()
+        future = self._waiting.submit(contextvars.copy_context().run, self._call, function)
+        result = asyncio.wrap_future(future)
+        try:
+            done, _ = await asyncio.wait({result}, timeout=timeout)
+        except asyncio.CancelledError:
+            result.cancel()
+            raise
+        if not done and future.cancel():
+            raise TimeoutError
+        return await result
+
     def _call(self, call: Callable[[], R]) -> R:
         self.check()  # it may have been closed while this waited for a thread
         return call()
@@ -72,8 +95,10 @@ class Calls:
         """Wait for what runs, and end the threads; what has not begun is `QueueClosed`."""
         self.refuse()
         self._pool.shutdown()
+        self._waiting.shutdown()
 
     def end_soon(self) -> None:
         """The same without waiting."""
         self.refuse()
         self._pool.shutdown(wait=False)
+        self._waiting.shutdown(wait=False)

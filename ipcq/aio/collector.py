@@ -6,14 +6,15 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..backend import Completions, WaitForCompletion
-from ..backends.completions import expired
+from ..backend import Completions, OnProgress
+from ..backends.capabilities import Every
+from ..backends.progress import PACE
 from ..errors import IpcqError, QueueClosed, ResultExpired, TaskNotFound, WaitTimeout
-from ..result import TaskResult
 from ..status import TERMINAL
 from ..task import TaskId
+from .listening import Listening
 from .waiters import Future, Outcome, Settled, post
 
 __all__ = ["Collector"]
@@ -44,7 +45,7 @@ class Collector:
     starts with the first wait.
     """
 
-    def __init__(self, backend: WaitForCompletion, name: str) -> None:
+    def __init__(self, backend: Every, name: str) -> None:
         """
         Args:
             name: of the queue, for errors.
@@ -57,6 +58,7 @@ class Collector:
         self._new: dict[TaskId, None] = {}  # in the order in which they were asked for
         self._dropped: set[TaskId] = set()  # nobody waits for these, but the backend was asked for them
         self._late: list[_Late] = []
+        self._listening = Listening(backend, self._changed)
         self._told = False  # there is work
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -72,8 +74,12 @@ class Collector:
 
     # --- in event loops ---------------------------------------------------------------------------
 
-    def ask(self, futures: Mapping[TaskId, Future]) -> None:
-        """Set each future when its task ends; in the order of their ends, if some ended before this."""
+    def ask(self, futures: Mapping[TaskId, Future], on_progress: OnProgress | None = None) -> None:
+        """Set each future when its task ends; in the order of their ends, if some ended before this.
+
+        Args:
+            on_progress: called in the loop of a future with how far its task is.
+        """
         with self._changed:
             if self._closed:
                 raise self._gone()
@@ -84,7 +90,9 @@ class Collector:
                 else:
                     self._waiting[task_id] = {future}
                     self._new[task_id] = None
-            if self._new:
+                if on_progress is not None:
+                    self._listening.add(future, on_progress)
+            if self._new or on_progress is not None:
                 self._tell()
 
     def _start(self) -> None:
@@ -101,6 +109,7 @@ class Collector:
             if waiters is None or future not in waiters:
                 return
             waiters.discard(future)
+            self._listening.discard(future)
             if waiters:
                 return
             del self._waiting[task_id]
@@ -181,11 +190,11 @@ class Collector:
             self._completions.discard(work.dropped)
         self._add(self._completions, work.new)
         if work.late:
-            if self._drain(self._completions):
-                self._tell_of_expired(self._completions)
+            while self._collect(self._completions, 0.0):
+                pass
             self._end_late(work.late)
         if self._waiting and not self._told:  # what was told before this line may not have woken `ready`
-            self._collect(self._completions)
+            self._collect(self._completions, _TICK)
 
     def _add(self, completions: Completions, ids: list[TaskId]) -> None:
         """Wait for these; of many of which one is unknown, halves are tried until only that one is left."""
@@ -201,37 +210,17 @@ class Collector:
             self._add(completions, ids[:half])
             self._add(completions, ids[half:])
 
-    def _collect(self, completions: Completions) -> None:
-        """Hand out what is there; wait for the first, or until there is work."""
+    def _collect(self, completions: Completions, patience: float) -> bool:
+        """Hand out what is there; wait for the first, or until there is work. Whether there was any."""
+        self._listening.look(self._waiting)
+        outcomes: list[tuple[TaskId, Outcome]]
         try:
-            self._hand_out(completions.ready(_TICK))
-        except ResultExpired:
-            self._tell_of_expired(completions)
-
-    def _drain(self, completions: Completions) -> bool:
-        """Hand out all that is there; whether one was among it whose result was removed."""
-        removed = False
-        while True:
-            try:
-                results = completions.ready(0.0)
-            except ResultExpired:
-                removed = True
-                continue
-            if not results:
-                return removed
-            self._hand_out(results)
-
-    def _hand_out(self, results: list[TaskResult[Any]]) -> None:
-        if results:
-            self._settle([(result.task_id, result) for result in results])
-
-    def _tell_of_expired(self, completions: Completions) -> None:
-        """Find out whose results were removed, which `ResultExpired` does not say."""
-        with self._changed:
-            awaited = [each for each in list(self._waiting) if each not in self._new]
-        known = self._backend.check_status(awaited)
-        self._drain(completions)  # fetched before it was removed: a result all the same
-        self._settle([(each, expired(each)) for each in awaited if each not in known])
+            results = completions.ready(min(patience, PACE) if self._listening else patience)
+            outcomes = [(result.task_id, result) for result in results]
+        except ResultExpired as error:
+            outcomes = [(error.task_id, error)]
+        self._settle(outcomes)
+        return bool(outcomes)
 
     def _end_late(self, late: Iterable[_Late]) -> None:
         """`WaitTimeout` for these, but what ended in this moment is fetched."""
@@ -277,6 +266,8 @@ class Collector:
         with self._changed:
             for task_id, outcome in outcomes:
                 settled += [(future, outcome) for future in self._waiting.pop(task_id, ())]
+            for future, _ in settled:
+                self._listening.discard(future)
         post(settled)
 
     def _fail_all(self, error: Exception) -> None:
@@ -284,4 +275,7 @@ class Collector:
             waiting, self._waiting = self._waiting, {}
             self._new.clear()
             self._dropped.clear()
+            for futures in waiting.values():
+                for future in futures:
+                    self._listening.discard(future)
         post([(future, error) for futures in waiting.values() for future in futures])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..backend import TaskStream, WorkerLease, WorkerRequest
 from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task
+from ..task import Progress, Task, TaskId
 from .calls import Calls
 
 __all__ = ["AsyncLease"]
@@ -52,9 +53,15 @@ class AsyncLease:
         self._calls.check()
         return self._backend.poll(self._lease, prefetch=prefetch)
 
-    async def heartbeat(self) -> None:
-        """Tell people that the worker moves; twice a second is enough."""
-        await self._calls.run(self._lease.heartbeat)
+    async def heartbeat(self) -> list[TaskId]:
+        """Tell people that the worker moves; twice a second is enough. See `WorkerLease.heartbeat`."""
+        return await self._calls.run(self._lease.heartbeat)
+
+    async def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; nothing where the backend cannot show it."""
+        tell: Callable[[Task[Any], Progress], None] | None = getattr(self._lease, "progress", None)
+        if tell is not None:
+            await self._calls.run(tell, task, progress)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -69,6 +76,10 @@ class AsyncLease:
     async def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
         return await self._calls.run(self._lease.give_back, task)
+
+    async def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; False if not ours now."""
+        return await self._calls.run(self._lease.postpone, task, seconds)
 
     async def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""

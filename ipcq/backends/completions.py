@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from ..errors import ResultExpired, WaitTimeout
 from ..result import TaskResult
 from ..task import TaskId
+from .progress import PACE, ProgressWatch
 
-__all__ = ["AwaitedResults", "Fetching", "expired"]
+__all__ = ["AwaitedResults", "Fetching"]
 
 _TICK = 0.5  # seconds: the bound of every wait
 
@@ -42,13 +43,6 @@ class Fetching(Protocol):
         ...
 
 
-def expired(task_id: TaskId) -> ResultExpired:
-    """What is raised for a task that was removed while it was awaited."""
-    return ResultExpired(
-        f"the result of task {task_id} was removed before it was fetched; fetch earlier, or raise result_ttl="
-    )
-
-
 class AwaitedResults:
     """Results in the order in which they came. Fulfils `Completions`.
 
@@ -56,11 +50,22 @@ class AwaitedResults:
         reference: by which the inbox knows it, without keeping it.
     """
 
-    def __init__(self, inbox: Fetching, ids: Iterable[TaskId], timeout: float | None) -> None:
+    def __init__(
+        self,
+        inbox: Fetching,
+        ids: Iterable[TaskId],
+        timeout: float | None,
+        watch: ProgressWatch | None = None,
+    ) -> None:
+        """
+        Args:
+            watch: told while this waits, by who waits.
+        """
         self.reference = weakref.ref(self)
         self._inbox = inbox
         self._until = None if timeout is None else time.monotonic() + timeout
         self._timeout = timeout
+        self._watch, self._tick = watch, _TICK if watch is None else PACE
         self._open: set[int] = set()
         self._came: deque[tuple[TaskId, TaskResult[Any] | None]] = deque()
         self._woken = False
@@ -79,6 +84,8 @@ class AwaitedResults:
         try:
             if new:
                 self._inbox.ask(self, new)
+                if self._watch is not None:
+                    self._watch.look_anew()
         except BaseException:
             self._open.difference_update(new)
             self._inbox.forget(self, new)
@@ -96,8 +103,9 @@ class AwaitedResults:
         if not self._came and self._open:
             until = None if timeout is None else time.monotonic() + timeout
             while not self._is_over():
+                self._look()
                 left = _TICK if until is None else until - time.monotonic()
-                self._inbox.await_change(self._is_over, max(0.0, min(left, _TICK)))
+                self._inbox.await_change(self._is_over, max(0.0, min(left, self._tick)))
                 if left <= 0:
                     break
         self._woken = False
@@ -114,10 +122,15 @@ class AwaitedResults:
     def _is_over(self) -> bool:
         return bool(self._came or self._woken or not self._open)
 
+    def _look(self) -> None:
+        """Tell how far those are that are still awaited."""
+        if self._watch is not None:
+            self._watch.look(self._open)
+
     def _next(self) -> TaskResult[Any]:
         task_id, result = self._came.popleft()
         if result is None:
-            raise expired(task_id)
+            raise ResultExpired(task_id)
         return result
 
     def take_in(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
@@ -132,6 +145,7 @@ class AwaitedResults:
         return self
 
     def __next__(self) -> TaskResult[Any]:
+        self._look()  # here, too: results may come without a wait between them
         while not self._came:
             if not self._open:
                 raise StopIteration
@@ -140,10 +154,11 @@ class AwaitedResults:
 
     def _wait_a_tick(self) -> None:
         """Wait for a result, half a second at the most; `WaitTimeout` when the time is over."""
+        self._look()
         left = _TICK if self._until is None else self._until - time.monotonic()
         if left > 0:
             self._woken = False
-            self._inbox.await_change(self._is_over, min(left, _TICK))
+            self._inbox.await_change(self._is_over, min(left, self._tick))
             return
         self._inbox.look_at_all()
         if not self._came:

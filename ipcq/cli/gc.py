@@ -18,6 +18,7 @@ def run(*, force: bool = False) -> int:
     from ..backends.memory import gc
     from ..backends.store.limiting import sweep_limits
     from ..executor.sharing import sweep
+    from ..logs.address import sweep as sweep_receivers
 
     found = gc(force=force)
     for queue in found:
@@ -25,9 +26,12 @@ def run(*, force: bool = False) -> int:
     shared = sweep()
     if shared:
         print(f"removed {shared} shared objects: nobody has them")
+    receivers = sweep_receivers()
+    if receivers:
+        print(f"removed {receivers} receivers of logs: their processes are gone")
     limits = sweep_limits()
     if limits:
         print(f"removed {limits} files of limits: nobody uses them")
-    if not (found or shared or limits):
+    if not (found or shared or receivers or limits):
         print("ipcq: there are no queues", file=sys.stderr)
     return OK

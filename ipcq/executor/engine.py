@@ -366,9 +366,9 @@ class Engine:
                 if not self._open:  # maps have all the room
                     time.sleep(_MOMENT)
         except ResultExpired as error:  # somebody removed it, by `ipcq` or a handle of their own
-            there = self.storage.check_status(self._open)
-            for task_id in self._open.keys() - there.keys():
-                self._end(self._open.pop(task_id), error)
+            future = self._open.pop(error.task_id, None)
+            if future is not None:
+                self._end(future, error)
 
     def _ask_again(self) -> None:
         """Results may have been taken that no future has: ask for all that are not awaited."""

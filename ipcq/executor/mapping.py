@@ -220,9 +220,9 @@ class Mapped:
                         item.outcome = result
                     self._engine.fetched(result)
             except ResultExpired as error:
-                there = self._storage.check_status(self._by_id)
-                for task_id in self._by_id.keys() - there.keys():
-                    self._by_id.pop(task_id).outcome = Raised(error)
+                item = self._by_id.pop(error.task_id, None)
+                if item is not None:
+                    item.outcome = Raised(error)
 
     # --- ending ---------------------------------------------------------------------------------
 

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..backends.memory.segment import allocate, space
-from ..backends.namespace import base_directory, check_private
 from ..codecs.buffers import Pieces
+from ..directory import base_directory, check_private, private_directory
 from ..errors import StorageError
 from .encoding import decode, encode_value
 
@@ -114,16 +114,7 @@ def _let_go(path: str, descriptor: int, owner: int) -> None:
 
 
 def _directory() -> str:
-    path = os.path.join(base_directory(), _DIRECTORY)
-    for each in (os.path.dirname(path), path):
-        try:
-            os.mkdir(each, 0o700)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise StorageError(f"cannot make {each}: {error.strerror}; set IPCQ_DIR") from error
-        check_private(each)
-    return path
+    return private_directory(base_directory(), _DIRECTORY)
 
 
 def _write(directory: str, parts: Any, size: int) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from ..expose import Filter, ListTasks
 from ..layer import Layer
 from ..sink import TaskSink
 from ..status import Status
-from ..task import Task
+from ..task import Task, TaskId
 from .feeder import Feeder
 from .letters import DeadLetter, lines
 from .sources import Source, check_source
@@ -210,9 +210,9 @@ class Piped:
         self._start()
         return stream
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        self.backend.heartbeat(worker)
+        return self.backend.heartbeat(worker)
 
     def middleware(self) -> Layer:
         """That of the queue."""

@@ -19,6 +19,7 @@ from ..task import Task
 from ..worker import Worker
 from .job import Job
 from .leash import Leash, end_with_parent
+from .leaving import leave_in_time
 from .messages import Began, Demand, Failed, FinalError, Ready, Worked
 
 __all__ = ["SupervisedWorker", "work"]
@@ -86,15 +87,18 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see Supervisor
     end_with_parent()
+    code = 1
     try:
         _run(name, job, link, board, monitor, initializer, initargs)
+        code = 0
     except BaseException as error:  # SystemExit too: a module without a __main__ guard
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _tell(link, Failed(reason[:_LONGEST_REASON], isinstance(error, _FINAL)))
-        sys.exit(1)
+        sys.exit(code)
     finally:
         if board.was_ordered:  # what a run leaves that was broken off
             end_kin(os.getpid(), itself=False)
+        leave_in_time(code)
 
 
 def _run(

@@ -16,7 +16,7 @@ from ..limits import Limits
 from ..worker.handler import Handler
 from ..worker.injection import Provide
 from ..worker.signals import stop_signals
-from ..worker.telling import Listener
+from ..worker.telling import Listener, Teller
 from ..worker.worker import WorkerBackend
 from .alarm import Alarm
 from .child import Initializer
@@ -62,7 +62,8 @@ class Monitor:
         restart: how patient to be with workers that do not get going.
         start_method: of multiprocessing; None for ``forkserver`` on Linux, ``spawn`` elsewhere.
         initializer: called first in each process, with ``initargs``.
-        on_event: called in each worker process with what happens to it, as for `Worker`.
+        on_event: called in each worker process with what happens to it, as for `Worker`; and here, in the
+            Monitor's thread, with `Recovered`.
         name: what the workers' ids begin with; None for one made of host, process and chance.
 
     Raises:
@@ -114,6 +115,9 @@ class Monitor:
             getattr(backend, "end_run", None),
         )
         self._alarm = Alarm()
+        self._tell = Teller(self.name, str(getattr(backend, "queue", "")))
+        if on_event is not None:
+            self._tell.listeners.append(on_event)
         self._supervisor: Supervisor | None = None
 
     def __repr__(self) -> str:
@@ -226,6 +230,6 @@ class Monitor:
         if self._supervisor is None or (self._supervisor.started and not self._supervisor.running):
             restarts = Restarts(self._restart)
             self._supervisor = Supervisor(
-                self._launcher, self._count, self._backend, restarts, self._alarm.ring
+                self._launcher, self._count, self._backend, restarts, self._alarm.ring, self._tell.recovered
             )
         return self._supervisor

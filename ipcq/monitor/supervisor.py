@@ -14,6 +14,7 @@ from time import monotonic
 
 from ..backend import ResumeAbandoned, WorkerExit
 from ..limits.settings import TICK
+from ..task import TaskId
 from .messages import Demand
 from .oom import MemoryKills
 from .process import Launcher, WorkerProcess
@@ -40,6 +41,7 @@ class Supervisor:
         backend: told at once about each end.
         restarts: decides about starting again.
         on_failure: called, in the thread, when it gives up.
+        recovered: called, in the thread, with the tasks that went back because a worker had ended.
 
     Attributes:
         failure: why it gave up; empty if it did not.
@@ -53,11 +55,12 @@ class Supervisor:
         backend: object,
         restarts: Restarts,
         on_failure: Callable[[], None],
+        recovered: Callable[[list[TaskId]], object] = lambda _: None,
     ) -> None:
         self.failure = ""
         self.restarted = 0
         self._launcher, self._backend, self._restarts = launcher, backend, restarts
-        self._on_failure = on_failure
+        self._on_failure, self._recovered = on_failure, recovered
         self._count = 0
         self._wanted = count
         self._due: dict[int, float] = {}  # place -> when to start its worker
@@ -240,6 +243,8 @@ class Supervisor:
                 log.debug("returned %d tasks of ended workers", len(returned))
             except Exception as error:  # the queue was closed or destroyed: nothing to return
                 log.warning("the tasks of ended workers were not returned: %s", error)
+            else:
+                self._recovered(returned)
 
     def _judge(self, place: int, process: WorkerProcess, end: WorkerExit) -> None:
         told = describe(process, end)

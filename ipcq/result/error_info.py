@@ -55,11 +55,11 @@ class ErrorInfo:
             name = f"{kind.__module__}.{name}"
         try:
             message = str(error)
-        except Exception as broken:
+        except BaseException as broken:  # whatever it is, who describes it is not to end by it
             message = f"<its __str__ raised {type(broken).__name__}>"
         try:
             trace = "".join(_traceback.format_exception(kind, error, error.__traceback__))
-        except Exception:
+        except BaseException:
             trace = ""
         return cls(name, message[:_LONGEST_MESSAGE], trace[-_LONGEST_TRACEBACK:])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from .arguments import pack, signature_of
 from .handle import TaskHandle
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["Pushing", "TaskFunction"]
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+V = TypeVar("V")
 
 
-class Pushing(Generic[P, R]):
+class Pushing(Generic[P, R_co]):
     """Pushes calls of one function, with the same parts for each."""
 
-    def __init__(self, function: TaskFunction[P, R], parts: Parts) -> None:
+    def __init__(self, function: TaskFunction[P, R_co], parts: Parts) -> None:
         self._function = function
         self._parts = parts
 
@@ -31,7 +32,14 @@ class Pushing(Generic[P, R]):
         parts = ", ".join(f"{name}={value!r}" for name, value in self._parts.items())
         return f"<{self._function.name}.options({parts})>"
 
-    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+    @overload  # as `TaskFunction.push`
+    def push(
+        self: Pushing[P, Coroutine[Any, Any, V]], *args: P.args, **kwargs: P.kwargs
+    ) -> TaskHandle[V]: ...
+    @overload
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R_co]: ...
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
         """As `TaskFunction.push`."""
         function = self._function
         packed = pack(function.name, function.signature, args, kwargs)
@@ -39,7 +47,7 @@ class Pushing(Generic[P, R]):
         return TaskHandle(function.place, function.name, task_id)
 
 
-class TaskFunction(Generic[P, R]):
+class TaskFunction(Generic[P, R_co]):
     """A function of a `TaskQueue`: called, it runs here and now; pushed, in a worker.
 
     Made by `TaskQueue.task`.
@@ -53,7 +61,7 @@ class TaskFunction(Generic[P, R]):
     __name__: str
     __qualname__: str
 
-    def __init__(self, place: Place, name: str, function: Callable[P, R], parts: Parts) -> None:
+    def __init__(self, place: Place, name: str, function: Callable[P, R_co], parts: Parts) -> None:
         update_wrapper(self, function)
         self.__qualname__ = getattr(function, "__qualname__", name)  # a partial has none
         self.place = place
@@ -65,14 +73,21 @@ class TaskFunction(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<TaskFunction {self.name} of {self.place}>"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function here, as if it were no task."""
         return self.function(*args, **kwargs)
 
     def __reduce__(self) -> str:
         return self.__qualname__  # of its module, as pickle has it for functions
 
-    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+    @overload  # a coroutine function's coroutine is run: what is given is what that returns
+    def push(
+        self: TaskFunction[P, Coroutine[Any, Any, V]], *args: P.args, **kwargs: P.kwargs
+    ) -> TaskHandle[V]: ...
+    @overload
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R_co]: ...
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
         """Store one call, to be run by a worker; it is stored when this returns.
 
         Raises:
@@ -81,6 +96,6 @@ class TaskFunction(Generic[P, R]):
         """
         return Pushing(self, self.parts).push(*args, **kwargs)
 
-    def options(self, **parts: Unpack[Parts]) -> Pushing[P, R]:
+    def options(self, **parts: Unpack[Parts]) -> Pushing[P, R_co]:
         """The same function with other parts: ``make.options(priority=2).push("a.png")``."""
         return Pushing(self, {**self.parts, **check_parts(parts)})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Protocol
 
-from ..backend import Cancel, WaitForCompletion
+from ..aio import AsyncQueue
+from ..backend import Cancel, FetchById, WaitForCompletion
 from ..errors import NotSupported
 from ..sink import WeakTaskSink
 from ..urls import connect
@@ -13,7 +16,7 @@ from ..worker.worker import WorkerBackend
 __all__ = ["Place", "TaskBackend"]
 
 
-class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, Cancel, Protocol):
+class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, FetchById, Cancel, Protocol):
     """What tasks of named functions need of a backend."""
 
 
@@ -32,6 +35,7 @@ class Place:
             raise NotSupported("TaskQueue", source)
         self.source = source
         self._opened: dict[str, TaskBackend] = {}
+        self._awaiting: dict[int, AsyncQueue] = {}  # by process: a fork has no threads of its parent
 
     def __str__(self) -> str:
         return self.source if isinstance(self.source, str) else repr(self.source)
@@ -55,8 +59,18 @@ class Place:
                 made.close()
         return found
 
+    async def awaiting(self) -> AsyncQueue:
+        """What coroutines wait by, the same for all of a process; connected without holding up the loop."""
+        connected = not isinstance(self.source, str) or self.source in self._opened
+        backend = self.backend if connected else await asyncio.to_thread(lambda: self.backend)
+        found = self._awaiting.get(os.getpid())
+        if found is None or found.backend is not backend:
+            found = self._awaiting[os.getpid()] = AsyncQueue(backend)
+        return found
+
     def close(self) -> None:
         """Close what was connected here; the next who asks connects anew."""
+        self._awaiting.clear()  # its thread ends when nobody awaits
         opened = self._opened.pop(str(self), None)
         if opened is not None:
             opened.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,10 +18,13 @@ from ..task import Task, TaskId
 from . import events
 from .context import WorkerContext
 from .injection import Injector
+from .ownloop import run_in_own_loop
 from .pausing import Pause
-from .run import GRACE, Run, awaitable_of
+from .run import Run, awaitable_of
 from .stopping import Stop
+from .storing import Storing
 from .telling import Teller
+from .turning import Turning
 
 __all__ = ["Coroutines"]
 
@@ -29,7 +32,8 @@ log = logging.getLogger("ipcq.worker")
 
 
 class Coroutines:
-    """Takes tasks in a thread and runs them in a loop of its own, in the thread that calls `run`.
+    """Takes tasks in a thread, runs them in a loop of its own, in the thread that calls `run`, and stores how
+    they ended in a third one.
 
     The first stop: nothing more is taken, what was held ahead goes back at once, what runs is finished. The
     second: what runs is cancelled and goes back, too. A coroutine that is cancelled and goes on has `GRACE`
@@ -39,13 +43,14 @@ class Coroutines:
         poll: opens a stream of tasks; anew after each pause.
         pause: whether to take none for a while.
         tell: told when it pauses, and when there is nothing to do.
-        acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave.
+        acknowledge: the outermost layer, a plain one: it is called when a run is over, with what that gave,
+            in a thread of its own.
         call: the handler, without its layers.
         layers: the first outermost.
         concurrency: how many run at a time.
         timeout_of: seconds that a run may take; None for no limit.
         begun: called when it is about to take its first task.
-        ended: called after each run.
+        ended: called after each run, when its end is stored.
     """
 
     def __init__(
@@ -73,7 +78,10 @@ class Coroutines:
         self._stop: Stop = context.stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
+        self._turning: Turning | None = None
         self._runs: dict[Run, None] = {}
+        self._storing = Storing(self._store, self._was_stored)
+        self._stored: deque[tuple[Run, BaseException | None]] = deque()
         self._failure: BaseException | None = None
         self._late: tuple[TaskId | None, ForcedStop] = None, ForcedStop()
 
@@ -94,6 +102,12 @@ class Coroutines:
             with suppress(RuntimeError):  # closed in this moment
                 loop.call_soon_threadsafe(self._look)
 
+    def watch(self) -> None:
+        """Have it logged what blocks the loop; to be called twice a second, from another thread."""
+        turning = self._turning
+        if turning is not None and self._runs:
+            turning.look()
+
     def overrun(self, task_id: TaskId | None, reason: Overrun) -> None:
         """Have the run of that task end so, after a forced stop was asked for; in a signal handler."""
         self._late = task_id, reason
@@ -101,30 +115,17 @@ class Coroutines:
 
     def run(self, until_empty: bool) -> None:
         """Run tasks until told to stop; RuntimeError where a loop runs in this thread."""
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                "an event loop runs in this thread, and the worker needs one of its own; run it in another"
-                " thread: await asyncio.to_thread(worker.run)"
-            )
-        loop = asyncio.new_event_loop()
-        threads = ThreadPoolExecutor(thread_name_prefix="ipcq-to-thread")
-        loop.set_default_executor(threads)
-        try:
-            _complete(loop, loop.create_task(self._main(loop, until_empty)))
-        finally:
-            self._loop = None
-            self._break_off()  # there is something to do only if the loop was broken
-            try:
-                loop.run_until_complete(self._leave(loop))
-            finally:
-                loop.close()
-                _end(threads)
+        with self._storing:
+            # There is something to break off only if the loop was broken.
+            run_in_own_loop(lambda: self._main(until_empty), self._break_off)
+        while self._stored:
+            self._take_in()
         if self._failure is not None:
             raise self._failure
 
-    async def _main(self, loop: asyncio.AbstractEventLoop, until_empty: bool) -> None:
-        self._news = asyncio.Event()
-        self._loop = loop
+    async def _main(self, until_empty: bool) -> None:
+        self._news, self._turning = asyncio.Event(), Turning()
+        self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "ipcq-taking") as thread:
             async with self._injector.providing_in_loop():
                 try:
@@ -171,7 +172,7 @@ class Coroutines:
                 return True
             if task is not None:
                 self._is_idle = False
-                self._begin(task)
+                await self._begin(task, thread)
             del task  # or what it holds is ours until the next one comes
         return False
 
@@ -188,9 +189,10 @@ class Coroutines:
     def _halted(self) -> bool:
         return self._is_over or self._pause.requested
 
-    def _begin(self, task: Task[Any]) -> None:
+    async def _begin(self, task: Task[Any], thread: ThreadPoolExecutor) -> None:
+        assert self._loop is not None
         if self._halted:
-            self._context.lease.give_back(task)
+            await self._loop.run_in_executor(thread, self._context.lease.give_back, task)
             return
         run = Run(task, lambda: self._started(task), self._ended)
         self._runs[run] = None
@@ -200,19 +202,34 @@ class Coroutines:
 
     def _started(self, task: Task[Any]) -> Any:
         _ = task.args  # what cannot be decoded is not run; the acknowledgement says so itself
-        return self._call(task, self._context)
+        return self._call(task, self._context.of(task))
 
     def _ended(self, run: Run) -> None:
-        """Store how it ended: with no step of the loop between the end of a run and this."""
-        del self._runs[run]
-        try:
-            self._acknowledge(run.task, self._context, run.outcome)
-            self._on_end()
-        except BaseException as error:  # the queue is gone
-            self._fail(error)
-        self._tell()
+        """Have it stored how it ended; until then it has its place among those that run."""
         if not run.coroutine.done():
             log.warning("task %s was cancelled, and its coroutine goes on all the same", run.task.id)
+        self._storing.put(run)
+
+    def _store(self, run: Run) -> None:
+        self._acknowledge(run.task, self._context, run.outcome)
+
+    def _was_stored(self, run: Run, error: BaseException | None) -> None:
+        """In the thread that stores."""
+        self._stored.append((run, error))
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # closed in this moment
+                loop.call_soon_threadsafe(self._take_in)
+
+    def _take_in(self) -> None:
+        """Note one end that was stored."""
+        run, error = self._stored.popleft()
+        del self._runs[run]
+        if error is None:
+            self._on_end()
+        else:  # the queue is gone
+            self._fail(error)
+        self._tell()
 
     def _fail(self, error: BaseException) -> None:
         """Nothing can be taken or stored any more."""
@@ -243,38 +260,8 @@ class Coroutines:
         await self._news.wait()
         self._news.clear()
 
-    async def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End what handlers left in the loop; what does not obey is left behind."""
-        left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-        for each in left:
-            each.cancel()
-        if left:
-            _, deaf = await asyncio.wait(left, timeout=GRACE)
-            for each in deaf:
-                setattr(each, "_log_destroy_pending", False)  # noqa: B010 - this says it
-                log.warning("%r was cancelled at its worker's end, and goes on all the same", each.get_name())
-        await loop.shutdown_asyncgens()
-
 
 _END: Any = object()
-
-
-def _end(threads: ThreadPoolExecutor) -> None:
-    """End the threads of ``asyncio.to_thread``; one that is stuck, its coroutine cancelled, is left."""
-    ending = threading.Thread(target=threads.shutdown, name="ipcq-ending", daemon=True)
-    ending.start()
-    ending.join(GRACE)
-
-
-def _complete(loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> None:
-    """Run the loop until that is done, though what a handler started there may exit."""
-    while not main.done():
-        try:
-            loop.run_until_complete(main)
-        except (SystemExit, KeyboardInterrupt) as error:  # signals do not raise here
-            if main.done():
-                raise
-            log.warning("a coroutine that a handler started raised %r; the worker goes on", error)
 
 
 def _chain(layers: Iterable[Layer], call: CallNext) -> CallNext:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..result import ErrorInfo
-from ..task import Task
+from ..task import Task, TaskId
 
 __all__ = [
     "Custom",
     "Error",
     "Event",
+    "GivenBack",
     "HeartBeat",
     "Idle",
     "Killed",
     "Pause",
+    "Postponed",
+    "Recovered",
     "Resume",
     "Retry",
     "Start",
@@ -79,6 +82,20 @@ class Custom(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recovered(Event):
+    """Tasks of dead owners were returned to the queue.
+
+    Told by whoever returned them: a worker, in the thread of its heartbeats, or a Monitor whose worker ended;
+    then ``worker`` is the Monitor's name. What a process that pushes or waits returned is told by nobody.
+
+    Attributes:
+        task_ids: which; those that are KILLED because of that death are not among them.
+    """
+
+    task_ids: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _OfTask(Event):
     task: Task[Any]
 
@@ -131,3 +148,18 @@ class Killed(_OfTask):
     """
 
     error: ErrorInfo
+
+
+class GivenBack(_OfTask):
+    """A task is PENDING again at its old place: a forced stop broke its run off, or there was none yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postponed(_OfTask):
+    """A task is PENDING again, due later, nothing charged: a layer raised `PutOff`.
+
+    Attributes:
+        seconds: until it is due.
+    """
+
+    seconds: float

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..backend import WorkerLease, WorkerRequest
+from ..task import TaskId
 
 __all__ = ["Heartbeat"]
 
@@ -17,14 +18,21 @@ _INTERVAL = 0.5  # seconds; also how soon what another process asks is noticed
 
 
 class Heartbeat:
-    """While entered, beats for a worker; calls ``obey`` with what another process asks, once each time."""
+    """While entered, beats for a worker.
+
+    Args:
+        lease: the worker's.
+        obey: called with what another process asks, once each time.
+        beaten: called after each beat with the tasks of dead owners that it returned.
+        interval: seconds between two beats.
+    """
 
     def __init__(
         self,
         lease: WorkerLease,
         obey: Callable[[WorkerRequest], object],
         *,
-        beaten: Callable[[], object] = lambda: None,
+        beaten: Callable[[list[TaskId]], object] = lambda _: None,
         interval: float = _INTERVAL,
     ) -> None:
         self._lease, self._obey, self._beaten, self._interval = lease, obey, beaten, interval
@@ -50,8 +58,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._over.wait(self._interval):
             try:
-                self._lease.heartbeat()
-                self._beaten()
+                self._beaten(self._lease.heartbeat())
                 request = self._lease.request
                 if request is not self._asked:
                     self._asked = request

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from types import UnionType
+from types import GeneratorType, UnionType
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints, runtime_checkable
 
 from ..layer import CallNext
 from ..task import Attempt, Task, TaskId
 from .context import WorkerContext
 from .handler import Handler
+from .kinds import is_coroutine_function, is_generator_function
 
 __all__ = ["Injector", "Prepares", "Provide"]
 
@@ -25,7 +26,7 @@ _KNOWN: dict[Any, _Source] = {
     TaskId: lambda task, _: task.id,
     Attempt: lambda task, _: Attempt(task.attempts + task.deaths + 1),
     Task: lambda task, _: task,
-    WorkerContext: lambda _, context: context,
+    WorkerContext: lambda task, context: context.of(task),
 }
 
 
@@ -59,7 +60,7 @@ class Injector:
         Raises:
             TypeError: nothing provides one of its parameters, or it takes no arguments.
         """
-        wanted = {name: self._source(kind) for name, kind in self._parameters(handler)}
+        wanted = {name: self._source(kind, handler) for name, kind in self._parameters(handler)}
         if not wanted:
             return None
 
@@ -92,10 +93,11 @@ class Injector:
     def _is_known(self, kind: Any) -> bool:
         return (get_origin(kind) or kind) in _KNOWN or kind in self._provide
 
-    def _source(self, kind: Any) -> _Source:
+    def _source(self, kind: Any, handler: Handler) -> _Source:
         known = _KNOWN.get(get_origin(kind) or kind)
         if known is not None:
             return known
+        _check_maker(self._provide[kind], kind, handler)
         self._wanted[kind] = None
         return lambda _task, _context: self._made[kind]
 
@@ -123,6 +125,18 @@ class Injector:
                 yield
             finally:
                 self._made.clear()
+
+
+def _check_maker(make: Callable[[], Any], kind: type[Any], handler: Handler) -> None:
+    """Raise for what would give the handler something else than it names."""
+    told = f"what provides {_kind(kind)}, {make!r},"
+    if is_generator_function(make) and isinstance(kind, type) and not issubclass(GeneratorType, kind):
+        raise TypeError(f"{told} is a generator function; put @contextmanager of contextlib before it")
+    if is_coroutine_function(make) and not is_coroutine_function(handler):
+        raise TypeError(
+            f"{told} is a coroutine function, and {_name(handler)} is not, so that nobody would await it;"
+            " make the handler an async def, or this a plain function"
+        )
 
 
 def _opened(made: Any, stack: ExitStack) -> Any:

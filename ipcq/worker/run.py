@@ -67,7 +67,8 @@ class Run:
     async def _run(self) -> None:
         try:
             self._value = await self._start()
-        except GeneratorExit:  # the loop is gone
+        except GeneratorExit as error:  # the loop is gone, or somebody raised it
+            self._error = error
             raise
         except BaseException as error:  # SystemExit too: a task must not end its loop
             self._error = error
@@ -75,6 +76,8 @@ class Run:
     def _done(self, coroutine: asyncio.Task[None]) -> None:
         if coroutine.cancelled():  # before its first step
             self._error = asyncio.CancelledError()
+        else:
+            coroutine.exception()  # it is known, and nothing to be logged
         self._finish()
 
     def _abandon(self) -> None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from ..backend import WorkerLease
 from ..layer import CallNext
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task
-from .events import Error, Event, Killed, Retry, Success, TaskStart
+from ..task import Task, TaskId
+from .events import (
+    Error,
+    Event,
+    GivenBack,
+    HeartBeat,
+    Killed,
+    Postponed,
+    Recovered,
+    Retry,
+    Success,
+    TaskStart,
+)
 
 __all__ = ["Listener", "Teller"]
 
@@ -39,12 +50,23 @@ class Teller:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # SystemExit, too: it is the listener's, not the worker's
                 log.exception("listener %r failed on %r", listener, event)
 
     def around(self, lease: WorkerLease) -> WorkerLease:
         """The same lease, where ends of runs are told as soon as they are stored."""
         return cast("WorkerLease", _ToldLease(lease, self)) if self.listeners else lease
+
+    def beaten(self, returned: Iterable[TaskId]) -> None:
+        """There was a heartbeat, which returned these tasks of dead owners."""
+        self(HeartBeat)
+        self.recovered(returned)
+
+    def recovered(self, returned: Iterable[TaskId]) -> None:
+        """Tasks of dead owners were returned, if there were any."""
+        ids = tuple(returned)
+        if ids:
+            self(Recovered, task_ids=ids)
 
     def begin(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """A layer: a run begins."""
@@ -53,7 +75,7 @@ class Teller:
 
 
 class _ToldLease:
-    """A lease whose `finish` and `fail` are told; a `LeaseLost` is no end of a run, and is not."""
+    """A lease where what becomes of a task is told; what is not this worker's any more is not."""
 
     def __init__(self, lease: WorkerLease, tell: Teller) -> None:
         self._lease, self._tell = lease, tell
@@ -67,6 +89,18 @@ class _ToldLease:
     def finish(self, task: Task[Any], value: Any) -> None:
         self._lease.finish(task, value)
         self._tell(Success, task=task, value=value)
+
+    def give_back(self, task: Task[Any]) -> bool:
+        given_back = self._lease.give_back(task)
+        if given_back:
+            self._tell(GivenBack, task=task)
+        return given_back
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        postponed = self._lease.postpone(task, seconds)
+        if postponed:
+            self._tell(Postponed, task=task, seconds=seconds)
+        return postponed
 
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from functools import partial
+from contextlib import closing, nullcontext
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Backend, RegisterWorker, TaskStream, WorkerLease, WorkerRequest
 from ..layer import CallNext, Layer, Overrun, compose
+from ..logs.hooks import hooked
+from ..logs.running import Forwarding
 from ..task import Task, TaskId
 from . import events
+from .checking import check_backend, check_layers, check_listener, check_provide
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
 from .injection import Injector, Prepares, Provide
 from .kinds import awaits, check_kinds
 from .pausing import Pause
-from .postponing import Postponing
 from .signals import stop_signals
 from .state import WorkerState
 from .stopping import Stop
@@ -60,7 +61,8 @@ class Worker:
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
-        TypeError: nothing provides one of its parameters; or a layer is a coroutine function, and it is not.
+        TypeError: nothing provides one of its parameters; a layer is a coroutine function, and it is not; or
+            something is not what it should be, such as a class that is no layer yet.
         ValueError: concurrency or prefetch is out of bounds.
     """
 
@@ -83,6 +85,9 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         function = resolve(handler) if isinstance(handler, str) else handler
         self._layers = tuple(layers)
+        check_backend(backend)
+        check_layers(self._layers)
+        check_provide(provide or {})
         self._awaits = awaits(function)
         check_kinds(function, self._layers, concurrency)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
@@ -139,7 +144,7 @@ class Worker:
                 stop_signals(self.signalled),
                 nullcontext() if self._awaits else self._injector.providing(),
                 self._backend.register_worker(self.name, layers=names) as lease,
-                Heartbeat(lease, self._obey, beaten=partial(self._tell, events.HeartBeat)),
+                Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
                 self._tell(events.Start)
@@ -153,12 +158,14 @@ class Worker:
     def on_event(self, listener: Listener) -> Listener:
         """Have a function called with each event of `ipcq.worker.events`; can be a decorator. They add up.
 
-        It is called in the thread in which the thing happens, before the worker goes on: it should be quick.
-        What it raises is logged. To be said before `run`.
+        It is called in the thread in which the thing happens, before that goes on: it should be quick. The
+        ends of coroutines are stored, and so told, in a thread beside their loop. What it raises is logged.
+        To be said before `run`.
 
         Returns:
             The listener.
         """
+        check_listener(listener)
         self._tell.listeners.append(listener)
         return listener
 
@@ -192,6 +199,12 @@ class Worker:
         else:
             self.resume()
 
+    def _beaten(self, returned: list[TaskId]) -> None:
+        self._tell.beaten(returned)
+        loop = self._loop
+        if loop is not None:
+            loop.watch()
+
     def _rouse(self) -> None:
         self._pause.interrupt()
         stream = self._stream
@@ -210,18 +223,19 @@ class Worker:
 
     def _work(self, lease: WorkerLease, until_empty: bool) -> None:
         queue = str(getattr(self._backend, "queue", ""))
-        postpone = Postponing(self._backend, lease, self._stop)
         told = self._tell.around(lease)
-        context = WorkerContext(self.name, queue, told, postpone, self._stop, self._tell)
+        context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
-        if self._awaits:
-            self._work_in_loop(lease, context, [*begin, *self.guards, *self._layers], until_empty)
-            return
-        guards: list[Layer] = [*begin, *self.guards, self._stop]
-        # The acknowledgement stands outside all that users write, the door to it just inside.
-        chain = compose([self._backend.middleware(), *guards, *self._layers], self._call)
-        while self._serve(lease, chain, context, until_empty):
-            self._rest()
+        with closing(Forwarding(hooked)) as forwarding:
+            guards: list[Layer] = [*begin, forwarding, *self.guards]
+            if self._awaits:
+                self._work_in_loop(lease, context, [*guards, *self._layers], until_empty)
+                return
+            # The acknowledgement stands outside all that users write, the door to it just inside.
+            layers: list[Layer] = [self._backend.middleware(), *guards, self._stop, *self._layers]
+            chain = compose(layers, self._call)
+            while self._serve(lease, chain, context, until_empty):
+                self._rest()
 
     def _rest(self) -> None:
         self._tell(events.Pause)
@@ -301,7 +315,9 @@ class Worker:
                 context.lease.give_back(task)
             else:
                 self._idle = False
+                context.task = task
                 chain(task, context)
+                context.task = None
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
                 context.tasks += 1

@@ -158,6 +158,14 @@ def _give_back(status: int) -> Callable[[Simulation], Operation]:
     return begin
 
 
+def _postpone(status: int, wait: int) -> Callable[[Simulation], Operation]:
+    def begin(sim: Simulation) -> Operation:
+        lease = sim.lease(_one(sim, status, OTHER))
+        return lambda: sim.postpone(lease, OTHER, wait)
+
+    return begin
+
+
 def _cancel(status: int, delayed: bool = False) -> Callable[[Simulation], Operation]:
     def begin(sim: Simulation) -> Operation:
         truth = sim.truth()
@@ -304,6 +312,9 @@ UNDER_WAY = (
     Case("start", _start, (OTHER,)),
     Case("requeue, queued", _give_back(ST_QUEUED), (OTHER,)),
     Case("requeue, running", _give_back(ST_RUNNING), (OTHER,)),
+    Case("postpone, queued", _postpone(ST_QUEUED, 9 * SECOND), (OTHER,)),
+    Case("postpone, running", _postpone(ST_RUNNING, 9 * SECOND), (OTHER,)),
+    Case("postpone, due at once", _postpone(ST_RUNNING, 0), (OTHER,)),
     Case("cancel, pending", _cancel(ST_PENDING), (CLIENT,)),
     Case("cancel, delayed", _cancel(ST_PENDING, True), (CLIENT,)),
     Case("cancel, failed", _cancel(ST_FAILED, True), (CLIENT,)),

@@ -314,6 +314,10 @@ class Simulation:
         seen = self.word(slot), self.meta(slot, M_EPOCH)
         return self.amend.resume(slot, *seen, self.now + wait, reset, self.now)
 
+    def postpone(self, lease: Lease, index: int, wait: int = 0) -> int:
+        """Put a task off by so many microseconds."""
+        return self.amend.postpone(*lease, index, self.now + wait, self.now)
+
     def update(
         self, slot: int, task: New, index: int = 0, source: int = SOURCE_GIVEN, home: Lease | None = None
     ) -> int:

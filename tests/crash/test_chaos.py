@@ -26,7 +26,7 @@ SEED = 20_240_501
 PATIENT = RestartPolicy(delay=0.0, max_failures=100_000)
 
 long = pytest.param(LONG, id="long", marks=pytest.mark.slow)
-short_and_long = pytest.mark.parametrize("seconds", [pytest.param(0.3, id="short"), long])
+short_and_long = pytest.mark.parametrize("seconds", [pytest.param(0.5, id="short"), long])
 only_long = pytest.mark.parametrize("seconds", [long])
 
 

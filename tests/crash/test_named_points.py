@@ -74,6 +74,17 @@ def _give_back(storage: MemoryStorage, light: Light) -> None:
         stream.close()
 
 
+def _postpone(storage: MemoryStorage, light: Light) -> None:
+    with storage.register_worker("w") as lease:
+        stream = storage.poll(lease, prefetch=3)
+        light()
+        for seconds in (0.01, 0.0):
+            task = next(stream)
+            assert task is not None
+            lease.postpone(task, seconds)
+        stream.close()
+
+
 def _come_and_go(storage: MemoryStorage, light: Light) -> None:
     light()
     with storage.register_worker("w") as lease:
@@ -137,8 +148,8 @@ def _work_off(storage: MemoryStorage) -> None:
 
 
 _ALL = (
-    _push, _push_bulk, _take, _finish, _fail, _give_back, _come_and_go, _fetch, _vacuum,
-    _cancel, _resume, _update,
+    _push, _push_bulk, _take, _finish, _fail, _give_back, _postpone, _come_and_go, _fetch,
+    _vacuum, _cancel, _resume, _update,
 )  # fmt: skip
 OPERATIONS: dict[str, Operation] = {function.__name__.strip("_"): function for function in _ALL}
 

@@ -50,7 +50,7 @@ class History:
             self.push, self.push, self.reserve, self.publish, self.take, self.take, self.start,
             self.give_back, self.end, self.end, self.cancel, self.resume, self.update, self.fetch,
             self.vacuum, self.expire, self.come_back, self.make_room, self.look, self.result,
-            self.unhoard, self.wait,
+            self.unhoard, self.wait, self.postpone,
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -110,6 +110,10 @@ class History:
     def give_back(self, row: int) -> object:
         lease = self._lease(self.chance.choice((ST_QUEUED, ST_RUNNING)), row)
         return lease and self.sim.deliver.give_back(*lease, row)
+
+    def postpone(self, row: int) -> object:
+        lease = self._lease(self.chance.choice((ST_QUEUED, ST_RUNNING)), row)
+        return lease and self.sim.postpone(lease, row, self.chance.choice((0, 4 * SECOND)))
 
     def end(self, row: int) -> object:
         lease = self._lease(ST_RUNNING, row)

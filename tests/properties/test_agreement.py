@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ipcq import ErrorInfo, Filter, IpcqError, Status, Task, TaskId, TaskResult
+from ipcq import ErrorInfo, Filter, IpcqError, Progress, Status, Task, TaskId, TaskResult
 from ipcq.testing.columns import COLUMNS
 
 NEEDED = {
@@ -40,7 +40,7 @@ COUNTED = {
 
 SHOWN = (
     "status", "attempts", "deaths", "max_attempts", "max_deaths", "priority", "timeout",
-    "keep_result", "lock_by", "codec",
+    "keep_result", "lock_by", "codec", "progress",
 )  # fmt: skip
 
 picks = st.integers(0, 99)
@@ -94,6 +94,10 @@ class Player:
         self.held[number] = task
         return number
 
+    def tell_progress(self, n: int, progress: Progress) -> None:
+        self.lease.progress(self.held[n], progress)
+        self.lease.heartbeat()
+
     def finish(self, n: int, value: Any) -> None:
         self.lease.finish(self.held[n], value)
 
@@ -103,6 +107,9 @@ class Player:
 
     def give_back(self, n: int) -> bool:
         return bool(self.lease.give_back(self.held[n]))
+
+    def postpone(self, n: int, seconds: float) -> bool:
+        return bool(self.lease.postpone(self.held[n], seconds))
 
     # --- from outside -----------------------------------------------------------------------------
 
@@ -245,6 +252,11 @@ class Agreement(RuleBasedStateMachine):
         self.agree(lambda player: player.take())
 
     @precondition(holds)
+    @rule(pick=picks, done=st.integers(0, 3), total=st.sampled_from((None, 2)))
+    def tell_progress(self, pick: int, done: int, total: int | None) -> None:
+        self.agree(lambda player: player.tell_progress(self._held(pick), Progress.of(done, total)))
+
+    @precondition(holds)
     @rule(pick=picks, value=values)
     def finish(self, pick: int, value: Any) -> None:
         self.agree(lambda player: player.finish(self._held(pick), value))
@@ -258,6 +270,11 @@ class Agreement(RuleBasedStateMachine):
     @rule(pick=picks)
     def give_back(self, pick: int) -> None:
         self.agree(lambda player: player.give_back(self._held(pick)))
+
+    @precondition(holds)
+    @rule(pick=picks, seconds=st.sampled_from((0.0, -5.0, HOUR)))
+    def postpone(self, pick: int, seconds: float) -> None:
+        self.agree(lambda player: player.postpone(self._held(pick), seconds))
 
     @precondition(has_tasks)
     @rule(pick=picks, running=st.booleans())

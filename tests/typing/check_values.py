@@ -1,4 +1,4 @@
-"""The types that users see. Never run: mypy checks that each expression has the type it says."""
+"""The types that users see. Never run: mypy and pyright check that each expression has the type it says."""
 
 from __future__ import annotations
 

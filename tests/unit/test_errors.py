@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 
 import ipcq
-from ipcq import Status, WorkerDied, errors
-from ipcq.errors import IllegalTransition, IpcqError, NotSupported, RetryAfter, TaskSinkError
+from ipcq import Status, TaskId, WorkerDied, errors
+from ipcq.errors import IllegalTransition, IpcqError, NotSupported, ResultExpired, RetryAfter, TaskSinkError
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 
@@ -60,7 +60,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 def test_errors_travel_between_processes() -> None:
     """An error that is pickled arrives as the same class with the same message."""
-    for kind in set(ALL) - {IllegalTransition, NotSupported, RetryAfter}:
+    for kind in set(ALL) - {IllegalTransition, NotSupported, ResultExpired, RetryAfter}:
         copy = pickle.loads(pickle.dumps(kind("what happened")))
         assert (type(copy), str(copy)) == (kind, "what happened")
 
@@ -78,6 +78,15 @@ def test_an_illegal_transition_names_both_ends() -> None:
 
     assert str(error) == "a task cannot move from DONE to RUNNING"
     assert (error.source, error.target) == (Status.DONE, Status.RUNNING)
+
+
+def test_an_expired_result_tells_whose_it_was() -> None:
+    """For programs by the task's id, for people with what to do; pickled, too."""
+    error = ResultExpired(TaskId.new())
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert (copy.task_id, str(copy)) == (error.task_id, str(error))
+    assert f"result of task {error.task_id} was removed before it was fetched; fetch earlier" in str(error)
 
 
 def test_a_missing_capability_names_the_backend() -> None:

@@ -38,6 +38,7 @@ from ipcq import (
     WorkerExists,
 )
 from ipcq.backends.custom import CustomQueue
+from ipcq.layer import PutOff
 from ipcq.polling import Interval, Notify
 from ipcq.worker import Router
 from tests.acceptance.command import eventually
@@ -271,6 +272,19 @@ def test_a_lost_lease_changes_nothing() -> None:
     assert post.ended == []
 
 
+def test_nothing_is_put_off() -> None:
+    """There is no place for what is not due: a task that is to be put off has failed once, if it may."""
+
+    def later(task: Task[Any], context: Any, call_next: Any) -> Any:
+        if not task.attempts:
+            raise PutOff(1e-9, "not yet")
+        return call_next(task, context)
+
+    post = Post(Task.of(1, max_attempts=2))
+    Worker("w", post.backend(), lambda number: number, layers=[later]).run(until_empty=True)
+    assert post.ended == [(1, "DONE", 1, "")]
+
+
 def test_an_end_that_nobody_takes_is_not_lost() -> None:
     """Where `ack` raises, the worker ends with a StorageError, and the task is run again, not failed."""
     told: list[Status] = []
@@ -363,6 +377,7 @@ def test_it_says_what_it_can_do() -> None:
         (lambda it: it.cancel("x"), "Cancel"),
         (lambda it: it.vacuum(), "Vacuum"),
         (lambda it: it.queue_stats(), "Metrics"),
+        (lambda it: it.queue_histograms(), "Histograms"),
         (lambda it: it.list_tasks(), "ListTasks"),
         (lambda it: it.resume_abandoned(), "ResumeAbandoned"),
     ],

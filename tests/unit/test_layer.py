@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from ipcq.errors import Abort, CodecError, CorruptQueue, LeaseLost, NotSupported, PushError
+from ipcq.errors import (
+    Abort,
+    CodecError,
+    CorruptQueue,
+    LeaseLost,
+    NotSupported,
+    PushError,
+    RetryAfter,
+)
 from ipcq.layer import CallNext, ForcedStop, PutOff, acknowledge, compose
 from ipcq.task import Task, TaskId
 from tests.unit.worker.fakes import FakeLease
@@ -64,6 +72,28 @@ def test_an_exception_fails_the_task(lease: FakeLease, error: BaseException, exp
     assert _run(lease, _raise(error)) == [expected]
 
 
+class _Soon(RetryAfter):
+    """One that was made without asking its parent."""
+
+    def __init__(self, seconds: object) -> None:
+        Exception.__init__(self, "soon")
+        if seconds is not None:
+            self.seconds = seconds  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("seconds", [None, float("nan"), -1, "soon"])
+def test_a_retry_without_a_time_is_a_failure_like_others(lease: FakeLease, seconds: object) -> None:
+    """What a subclass of `RetryAfter` says about the time cannot end the worker."""
+    assert _run(lease, _raise(_Soon(seconds))) == [("fail", f"{__name__}._Soon", "soon")]
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1])
+def test_a_task_is_put_off_by_seconds(seconds: float) -> None:
+    """Anything else is refused where the layer says it, so that its run fails."""
+    with pytest.raises(ValueError, match="0 seconds or more"):
+        PutOff(seconds, "closed")
+
+
 def test_a_forced_stop_gives_the_task_back(lease: FakeLease) -> None:
     """What a forced stop interrupted is neither a success nor a failure."""
     assert _run(lease, _raise(ForcedStop())) == [("give back", 3)]
@@ -72,16 +102,9 @@ def test_a_forced_stop_gives_the_task_back(lease: FakeLease) -> None:
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_task_is_put_off(lease: FakeLease, refused: bool) -> None:
     """Nothing is stored for a run that was not; but where the backend cannot put it off, it failed."""
-
-    def postpone(task: Task[Any], seconds: float) -> None:
-        if refused:
-            raise NotSupported("Reschedule", "a list")
-        lease.log.append(("postpone", task.args, seconds))
-
-    later = _raise(PutOff(7, "closed"))
-    acknowledge(Task.of(3), SimpleNamespace(lease=lease, postpone=postpone), later)
+    lease.refuses = NotSupported("Reschedule", "a list") if refused else None
     told = ("fail", "ipcq.errors.RetryAfter", "closed") if refused else ("postpone", 3, 7)
-    assert lease.log == [told]
+    assert _run(lease, _raise(PutOff(7, "closed"))) == [told]
 
 
 def test_arguments_that_cannot_be_decoded_kill_the_task(lease: FakeLease) -> None:

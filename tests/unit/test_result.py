@@ -16,8 +16,12 @@ ID = TaskId.new()
 class Odd(Exception):
     """An exception that cannot even be shown."""
 
+    def __init__(self, kind: type[BaseException] = RuntimeError) -> None:
+        super().__init__()
+        self._kind = kind
+
     def __str__(self) -> str:
-        raise RuntimeError("no text")
+        raise self._kind("no text")
 
 
 def _raised(error: Exception) -> Exception:
@@ -68,11 +72,12 @@ def test_a_builtin_goes_by_its_name_and_others_by_their_module() -> None:
     assert ErrorInfo.from_exception(Odd()).type == f"{__name__}.Odd"
 
 
-def test_describing_an_error_never_raises() -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit, KeyboardInterrupt])
+def test_describing_an_error_never_raises(kind: type[BaseException]) -> None:
     """An exception that cannot show itself is described all the same."""
-    info = ErrorInfo.from_exception(_raised(Odd()))
+    info = ErrorInfo.from_exception(_raised(Odd(kind)))
 
-    assert info.message == "<its __str__ raised RuntimeError>"
+    assert info.message == f"<its __str__ raised {kind.__name__}>"
     assert "Odd" in str(info.cause())
 
 

@@ -13,7 +13,7 @@ from ...backend import WorkerLease
 from ...errors import QueueClosed, WorkerExists
 from ...layer import Layer, acknowledge
 from ...polling import Backoff, Notify, PollStrategy, Race
-from ...task import Queue
+from ...task import Queue, TaskId
 from ..refusing import Refusing
 from .lease import FunctionLease
 from .plain import check_plain, done
@@ -163,9 +163,9 @@ class FetchingBackend(_Base):
             raise TypeError(f"poll takes a worker id or a lease of this backend, not {worker!r}")
         return FunctionStream(worker, self._strategy, owned=False)
 
-    def heartbeat(self, worker: WorkerLease) -> None:
+    def heartbeat(self, worker: WorkerLease) -> list[TaskId]:
         """The same as ``worker.heartbeat()``."""
-        worker.heartbeat()
+        return worker.heartbeat()
 
     def middleware(self) -> Layer:
         """The outermost layer: tells what a run gave, whatever the layers inside it do."""

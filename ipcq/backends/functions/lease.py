@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from ...backend import WorkerRequest
-from ...errors import LeaseLost
+from ...errors import LeaseLost, NotSupported
 from ...result import ErrorInfo, TaskResult
 from ...status import Status, check_transition
-from ...task import Lease, Task
+from ...task import Lease, Task, TaskId
 from .source import Source
 
 __all__ = ["FunctionLease"]
@@ -47,8 +47,9 @@ class FunctionLease:
         """Nobody can ask from another process."""
         return WorkerRequest.RUN
 
-    def heartbeat(self) -> None:
-        """There is nobody to tell."""
+    def heartbeat(self) -> list[TaskId]:
+        """There is nobody to tell, and nobody else's tasks to return."""
+        return []
 
     def start(self, task: Task[Any]) -> Task[Any]:
         """PENDING or FAILED -> RUNNING."""
@@ -86,6 +87,10 @@ class FunctionLease:
         self._release(task, Status.PENDING)
         self.source.give_back(task)
         return True
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """There is nowhere to put it: `NotSupported`."""
+        raise NotSupported("Reschedule", self.source)
 
     def close(self) -> None:
         """Give everything back and leave; all of it, though the function raises for one of them."""

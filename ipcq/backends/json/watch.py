@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import sys
 import time
 from collections.abc import Callable
 from functools import cache
 from typing import Protocol
 
+from ..bells import Bell
 from .logfile import LogFile
 
 __all__ = ["Glances", "Inotify", "Watch", "open_watch"]
@@ -28,8 +28,8 @@ class Watch(Protocol):
         """From here on, changes of this file count."""
         ...
 
-    def wait(self, timeout: float, changed: Callable[[], bool]) -> None:
-        """Return when there was a change (``changed`` looks for one), or after ``timeout`` seconds."""
+    def wait(self, timeout: float, changed: Callable[[], bool], bell: Bell) -> None:
+        """Return when there was a change (``changed`` looks for one), at the bell, or after so long."""
         ...
 
     def close(self) -> None:
@@ -64,11 +64,9 @@ class Inotify:
         _call("inotify_add_watch", self._fd, f"/proc/self/fd/{log.fd}".encode(), _CHANGES)
         self._drain()
 
-    def wait(self, timeout: float, changed: Callable[[], bool]) -> None:
-        """Return when the kernel told, or after ``timeout`` seconds."""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        poll.poll(max(0.0, timeout) * 1000)
+    def wait(self, timeout: float, changed: Callable[[], bool], bell: Bell) -> None:
+        """Return when the kernel told, at the bell, or after ``timeout`` seconds."""
+        bell.wait(timeout, self._fd)
 
     def close(self) -> None:
         """Let go of it."""
@@ -90,11 +88,11 @@ class Glances:
     def arm(self, log: LogFile) -> None:
         """Nothing to prepare."""
 
-    def wait(self, timeout: float, changed: Callable[[], bool]) -> None:
-        """Look until there was a change, or for ``timeout`` seconds."""
+    def wait(self, timeout: float, changed: Callable[[], bool], bell: Bell) -> None:
+        """Look until there was a change, or the bell is rung, or for ``timeout`` seconds."""
         until, pause = time.monotonic() + timeout, _SHORTEST
-        while not changed() and (left := until - time.monotonic()) > 0:
-            time.sleep(min(pause, left))
+        while not (changed() or bell.rung) and (left := until - time.monotonic()) > 0:
+            bell.wait(min(pause, left))
             pause = min(2 * pause, _LONGEST)
 
     def close(self) -> None:

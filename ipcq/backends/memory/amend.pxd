@@ -24,6 +24,8 @@ cdef class Amend:
     cpdef uint64_t cancel(self, uint64_t slot, uint64_t seen, uint64_t epoch, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(code=uint64_t, kept=uint64_t)
     cpdef uint64_t resume(self, uint64_t slot, uint64_t seen, uint64_t epoch, uint64_t run_at, bint reset, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    @cython.locals(kept=uint64_t)
+    cpdef uint64_t postpone(self, uint64_t slot, uint64_t gen, uint64_t epoch, uint64_t index, uint64_t run_at, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(most=uint64_t)
     cdef uint64_t _deaths_left(self, uint64_t word) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(code=uint64_t)

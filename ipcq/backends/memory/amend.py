@@ -86,6 +86,7 @@ __all__ = ["Amend"]
 OP_CANCEL = 10
 OP_RESUME = 18
 OP_UPDATE = 19
+OP_POSTPONE = 22
 
 
 class Amend:
@@ -154,6 +155,22 @@ class Amend:
         kept = generation(seen) << GEN_SHIFT
         if not reset:
             kept |= seen & ATTEMPTS_MASK | self._deaths_left(seen)
+        self._change(slot, kept | ST_PENDING, now)
+        self.core.close()
+        return OK
+
+    def postpone(self, slot: int, gen: int, epoch: int, index: int, run_at: int, now: int) -> int:
+        """QUEUED or RUNNING -> PENDING, due at ``run_at``, nothing charged; LOST if not ours."""
+        self.core.clear_out()
+        if not (
+            self.core.holds(slot, gen, epoch, index, ST_QUEUED)
+            or self.core.holds(slot, gen, epoch, index, ST_RUNNING)
+        ):
+            return LOST
+        self.w[OP] = OP_POSTPONE
+        self.core.draft.begin(slot)
+        self.w[DRAFT + DR_RUN_AT] = run_at
+        kept = self.w[self.core.state_at + slot] & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)
         self._change(slot, kept | ST_PENDING, now)
         self.core.close()
         return OK

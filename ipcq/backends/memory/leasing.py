@@ -13,10 +13,11 @@ from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
+from ..returned import Returned
 from .connection import Connection
 from .exchange import Held
 from .layout import (
@@ -40,6 +41,7 @@ from .layout import (
 )
 from .participant import TICK, Participant, Place, housekeep
 from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .progress import progress_word
 from .reading import Reader
 
 __all__ = ["MemoryLease", "MemoryStream"]
@@ -69,6 +71,7 @@ class MemoryLease:
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE
         self.stream: MemoryStream | None = None
+        self.returned = Returned()  # by looks for tasks since the last heartbeat
 
     def __repr__(self) -> str:
         state = "closed" if self.me.closed else f"row {self.me.index}"
@@ -84,9 +87,18 @@ class MemoryLease:
         """What another process asks of this worker."""
         return WorkerRequest(self.me.request)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
-        self.me.heartbeat()
+        back = self.me.heartbeat()
+        return self.returned.fetch() + back
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is."""
+        try:
+            place = self._place_of(task)
+        except LeaseLost:
+            return
+        self._exchange.tell(place, self.me.index, progress_word(progress))
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.
@@ -183,9 +195,19 @@ class MemoryLease:
         return full
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `finish`; of no concern, for an error without room is told in a few words.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         run_at = microseconds() + max(0, round(retry_in * 1e6))
@@ -200,6 +222,23 @@ class MemoryLease:
         if lease is None or lease.owner != self.me.index:
             return False
         return self._return(lease.slot, lease.generation, lease.epoch)
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
+
+        Args:
+            patience: as for `finish`; of no concern, for this needs no room.
+        """
+        lease = task.lease
+        run_at = moment_of(seconds)
+        if lease is None or lease.owner != self.me.index:
+            return False
+        connection = self.connection
+        code = connection.call(
+            connection.amend.postpone,
+            lease.slot, lease.generation, lease.epoch, self.me.index, run_at, microseconds(),
+        )  # fmt: skip
+        return bool(code == OK)
 
     def _return(self, slot: int, gen: int, epoch: int) -> bool:
         connection = self.connection
@@ -503,7 +542,7 @@ class MemoryStream(AwaitedTasks):
             left = until - time.monotonic()
             if left <= 0 or self._woken:
                 self._woken = False
-                housekeep(self._connection)
+                self._lease.returned.add(housekeep(self._connection))
                 return [] if patience else self._take_once(most, running)[0]  # what it brought back
             if due:
                 left = min(left, max(0.0, (due - microseconds()) / 1e6))

@@ -11,12 +11,13 @@ import random
 import time
 from dataclasses import dataclass
 
+from ...directory import base_directory, check_private
 from ...errors import CorruptQueue, QueueNotFound, QueueStalled, StorageError, VersionMismatch
 from ...task import Queue
 from ..lockfile import DESTROY, LockFile, open_lock_file
-from ..namespace import base_directory, check_private, queue_directory, queue_names
 from ..turnstile import LIMIT
 from .layout import CLOSED, ST_DONE, ST_KILLED, ST_LAST, ST_PENDING, STATUS_MASK
+from .namespace import queue_directory, queue_names
 from .segment import BLOBS, CONTROL, LOCK, Segment, build, remove_files
 from .settings import Wishes
 

@@ -140,13 +140,13 @@ class Participant:
 
     # --- living ---------------------------------------------------------------------------------
 
-    def heartbeat(self) -> None:
-        """Show that we move, and do our share of the housekeeping."""
+    def heartbeat(self) -> list[TaskId]:
+        """Show that we move, and do our share of the housekeeping; tell what that returned of the dead's."""
         w, row = self.words, self.row
         w[row + P_BEAT] = microseconds()
         w[row + P_RSS] = resident_bytes()
         self.connection.lock.reassert()
-        housekeep(self.connection)
+        return housekeep(self.connection)
 
     @property
     def lost(self) -> bool:
@@ -395,17 +395,22 @@ def _reclaim(connection: Connection, index: int, generation: int, end: WorkerExi
     return count
 
 
-def housekeep(connection: Connection) -> None:
-    """Once a tick, by one process: the dead, the hoarded, the expired, and files of nobody."""
+def housekeep(connection: Connection) -> list[TaskId]:
+    """Once a tick, by one process: the dead, the hoarded, the expired, and files of nobody.
+
+    Returns:
+        What went back to the queue because its owner had died.
+    """
     now = microseconds()
     w = connection.words
     if 0 <= now - w[LAST_SWEEP] < TICK * 1e6 or not connection.call(_claim_sweep, connection, now):
-        return
-    died = reclaim_abandoned(connection)
+        return []
+    back = reclaim_abandoned(connection)
     connection.call(connection.deliver.unhoard, now)
     connection.call(connection.collect.expire, now)
-    if died:
+    if back:
         sweep_blobs(connection)
+    return back
 
 
 def _claim_sweep(connection: Connection, now: int) -> bool:

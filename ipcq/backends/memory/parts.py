@@ -218,6 +218,7 @@ class HeldTask(Task[Any]):
         codecs = holder.codecs
         if held[5] == codecs.mark:
             self._decode = codecs.own.decode
+            self.metadata = {}  # there: each run is asked for them
         else:  # metadata behind the payload, or another codec
             self._fill(payload)
 
@@ -238,10 +239,10 @@ class HeldTask(Task[Any]):
             except AttributeError:
                 slot.__set__(self, getattr(whole, name))
         if held[5] != codecs.mark:
-            self.payload, self._decode = whole.payload, whole._decode
+            self.payload, self._decode, self.metadata = whole.payload, whole._decode, whole.metadata
 
 
-_AT_ONCE = {"payload", "_decode", "_args"}
+_AT_ONCE = {"payload", "metadata", "_decode", "_args"}
 _LAZY = {name: Task.__dict__[name] for name in Task.__slots__ if name not in _AT_ONCE}
 
 

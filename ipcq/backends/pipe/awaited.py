@@ -118,18 +118,13 @@ class Awaited:
             try:
                 results = self._completions.ready(patience)
                 patience = 0.0
-            except ResultExpired:
-                self._sort_out_expired()
+            except ResultExpired as error:
+                self._came(error.task_id, None)
                 continue
             for result in results:
                 self._came(result.task_id, result)
             if not results:
                 return
-
-    def _sort_out_expired(self) -> None:
-        known = self._backend.check_status(self._askers)
-        for task_id in [each for each in self._askers if each not in known]:
-            self._came(task_id, None)
 
     def _came(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
         self._left.discard(task_id)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import zmq
 
 from ...errors import PushError, QueueClosed, StorageError
+from ..bells import Bells
 from .failures import unpack_failure
 from .frames import FrameError, Outcome, Reply, Request, Verb, read_reply, write_request
 from .gate import FAILED_HANDSHAKES, failed_handshakes
@@ -130,13 +131,18 @@ class Channel:
             raise QueueClosed(f"the pipe to {self._endpoint!r} was closed; open it again")
 
     def answer(
-        self, is_over: Callable[[], bool], patience: float = PATIENCE, within: float | None = None
+        self,
+        is_over: Callable[[], bool],
+        patience: float = PATIENCE,
+        within: float | None = None,
+        bells: Bells | None = None,
     ) -> Response | None:
         """What the server answered; None where ``is_over`` before that: the answer can be asked for later.
 
         Args:
             patience: seconds beside the time that the server may take, after which there is none.
             within: seconds after which it is over, too.
+            bells: rung after what ``is_over`` looks at has changed; without, that is seen a little later.
 
         Raises:
             QueueClosed: the channel was closed meanwhile.
@@ -146,7 +152,7 @@ class Channel:
         until = None if within is None else time.monotonic() + within
         while True:
             left = _SLICE if until is None else max(0.0, until - time.monotonic())
-            reply = self._look(min(left, _SLICE))
+            reply = self._look(min(left, _SLICE), is_over, bells)
             if reply is not None:
                 response = Response(reply.body, reply.blobs, self._resent)
                 if reply.outcome is Outcome.FAILED:
@@ -158,12 +164,12 @@ class Channel:
                 return None
             self._send_again(patience)
 
-    def _look(self, seconds: float) -> Reply | None:
+    def _look(self, seconds: float, is_over: Callable[[], bool], bells: Bells | None) -> Reply | None:
         """The reply, if it comes within so long."""
         with self.mutex:  # `close` waits for it
             self._check_open()
             sent = self._sent
-            if sent is None or not self._socket.poll(ceil(seconds * 1000)):
+            if sent is None or not self._comes(seconds, is_over, bells):
                 return None
             reply = self._read()
             if self._greeted(reply):
@@ -172,6 +178,19 @@ class Channel:
                 return None  # of a request that was answered twice
             self._sent = None
             return reply
+
+    def _comes(self, seconds: float, is_over: Callable[[], bool], bells: Bells | None) -> bool:
+        """Whether there is a message, or comes within so long, unless it is over before."""
+        if bells is None:
+            return bool(self._socket.poll(ceil(seconds * 1000)))
+        if self._socket.poll(0):
+            return True
+        with bells.hung() as bell:
+            poller = zmq.Poller()
+            poller.register(self._socket, zmq.POLLIN)
+            if bell.fileno() >= 0:
+                poller.register(bell.fileno(), zmq.POLLIN)
+            return self._socket in dict(poller.poll(0 if is_over() else ceil(seconds * 1000)))
 
     def _read(self) -> Reply:
         try:

@@ -11,13 +11,14 @@ from ...backend import WorkerExit, WorkerRequest
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from .awaited import Awaited
 from .frames import Request, Verb
 from .holders import Holders, Wanted
 from .members import Members
 from .wire import (
     Encoded,
+    pack_histograms,
     pack_id,
     pack_ids,
     pack_info,
@@ -90,6 +91,8 @@ class Desk:
             Verb.TAKE: self._take,
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
+            Verb.POSTPONE: self._postpone,
+            Verb.TELL: self._tell,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -104,6 +107,7 @@ class Desk:
             Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
+            Verb.RUNNING_PROGRESS: self._running_progress,
             Verb.VACUUM: self._vacuum,
             Verb.LIST_QUEUES: self._list_queues,
             Verb.LIST_WORKERS: self._list_workers,
@@ -112,6 +116,7 @@ class Desk:
             Verb.LIST_ALL_TASKS: self._list_all_tasks,
             Verb.GLOBAL_STATS: self._global_stats,
             Verb.QUEUE_STATS: self._queue_stats,
+            Verb.QUEUE_HISTOGRAMS: self._queue_histograms,
         }
         self._with_payload: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.PUSH: self._push,
@@ -196,8 +201,8 @@ class Desk:
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
-        lease.heartbeat()
-        return Answer(int(lease.request))
+        back = [*lease.heartbeat(), *self.members.returned.fetch()]
+        return Answer([int(lease.request), pack_ids(back)])
 
     def _leave(self, token: int) -> Answer:
         self.members.leave(token)
@@ -256,13 +261,32 @@ class Desk:
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
-    ) -> Answer:
-        task = _held(task_id, lease)
-        lease_of = self.members.get(token).lease
-        return Answer(int(lease_of.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
+    ) -> Waiting:
+        task, told = _held(task_id, lease), unpack_error(error)
+
+        def attempt() -> Answer:
+            lease_of = self.members.get(token).lease
+            return Answer(int(lease_of.fail(task, told, retry_in=retry_in, final=final, patience=0.0)))
+
+        return _when_there_is_room(attempt)
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
         return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
+
+    def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
+        task = _held(task_id, lease)
+
+        def attempt() -> Answer:
+            return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
+
+        return _when_there_is_room(attempt)
+
+    def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
+        """Note how far runs are."""
+        lease_of = self.members.get(token).lease
+        for task_id, lease, done, total in told:
+            lease_of.progress(_held(task_id, lease), Progress.of(done, total))
+        return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
 
@@ -338,6 +362,10 @@ class Desk:
         self.awaited.forget(token, unpack_ids(ids))
         return Answer()
 
+    def _running_progress(self, since: int) -> Answer:
+        seen, found = self._backend.running_progress(since)
+        return Answer([seen, [[pack_id(task_id), *told] for task_id, told in found.items()]])
+
     def _vacuum(self, older_than: float, statuses: list[int]) -> Answer:
         return Answer(self._backend.vacuum(older_than=older_than, statuses=[Status(s) for s in statuses]))
 
@@ -364,6 +392,9 @@ class Desk:
     def _queue_stats(self, queue: str | None) -> Answer:
         return Answer(pack_stats(self._backend.queue_stats(queue)))
 
+    def _queue_histograms(self, queue: str | None) -> Answer:
+        return Answer(pack_histograms(self._backend.queue_histograms(queue)))
+
 
 def _rows(tasks: Iterable[Task[Any]]) -> Answer:
     blobs: list[bytes] = []
@@ -384,6 +415,20 @@ class _Held(NamedTuple):
 
     id: TaskId
     lease: Lease
+
+
+def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
+    """Do it as soon as it meets no `QueueFull`."""
+
+    def once(over: bool) -> Answer | None:
+        try:
+            return attempt()
+        except QueueFull:
+            if over:
+                raise
+            return None
+
+    return Waiting(_until(LONGEST_WAIT), once, ROOM_FOR_A_VALUE)
 
 
 def _held(task_id: bytes, lease: list[int]) -> Any:

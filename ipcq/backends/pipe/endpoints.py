@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ...directory import check_private
 from ...errors import QueueInUse, StorageError, UnsafeDirectory
 from ..lockfile import open_lock_file
-from ..namespace import check_private
 
 __all__ = ["check_codec", "check_directory", "check_endpoint", "holding"]
 

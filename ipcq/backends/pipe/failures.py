@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import errors
-from ...errors import IllegalTransition, IpcqError, QueueClosed, QueueFull, StorageError, TaskSinkError
+from ...errors import (
+    IllegalTransition,
+    IpcqError,
+    QueueClosed,
+    QueueFull,
+    ResultExpired,
+    StorageError,
+    TaskSinkError,
+)
 from ...status import Status
-from .wire import pack_ids, unpack_ids
+from .wire import pack_id, pack_ids, unpack_id, unpack_ids
 
 __all__ = ["NotRegistered", "pack_failure", "unpack_failure"]
 
@@ -31,7 +39,8 @@ def pack_failure(error: Exception) -> list[Any]:
     move = None
     if isinstance(error, IllegalTransition):
         move = [int(error.source), int(error.target)]  # type: ignore[call-overload] # both are Status
-    return [_name_of(error), str(error), accepted, helps, move]
+    whose = pack_id(error.task_id) if isinstance(error, ResultExpired) else b""
+    return [_name_of(error), str(error), accepted, helps, move, whose]
 
 
 def _name_of(error: Exception) -> str:
@@ -45,7 +54,7 @@ def _name_of(error: Exception) -> str:
 
 def unpack_failure(row: Sequence[Any]) -> Exception:
     """The error to raise here."""
-    name, text, accepted, helps, move = row
+    name, text, accepted, helps, move, whose = row
     kind: Any = _FOREIGN.get(name) or getattr(errors, name, StorageError)
     error: Exception = kind.__new__(kind)  # some classes make their text of other arguments
     error.args = (text,)
@@ -55,4 +64,6 @@ def unpack_failure(row: Sequence[Any]) -> Exception:
         error.waiting_helps = helps
     if isinstance(error, IllegalTransition):
         error.source, error.target = map(Status, move)
+    if isinstance(error, ResultExpired):
+        error.task_id = unpack_id(whose)
     return error if isinstance(error, (IpcqError, ValueError, TypeError)) else StorageError(text)

@@ -84,9 +84,13 @@ class Verb(IntEnum):
     QUEUE_STATS = 29
     END_RUN = 30
     ASK_WORKER = 31
-    TAKE_TURN = 40
-    TAKE_PERMIT = 41
-    KEEP_PERMITS = 42
+    POSTPONE = 32
+    TAKE_TURN = 33
+    TAKE_PERMIT = 34
+    KEEP_PERMITS = 35
+    TELL = 36
+    RUNNING_PROGRESS = 37
+    QUEUE_HISTOGRAMS = 38
 
 
 class Outcome(IntEnum):

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import IpcqError, TaskNotFound
 from ...result import TaskResult
 from ...task import TaskId
+from ..bells import Bells
 from ..completions import AwaitedResults
 from .channels import Channel, Channels, Response
 from .desk import LONGEST_AWAIT
@@ -34,6 +35,7 @@ class PipeInbox:
         self._who: AwaitedResults | None = None
         self._open: set[TaskId] = set()
         self._fetching = threading.Lock()
+        self._bells = Bells()
         self._asking: Channel | None = None
 
     def __repr__(self) -> str:
@@ -97,7 +99,7 @@ class PipeInbox:
             channel.begin(Verb.RESULTS, [self._token, LONGEST_AWAIT], wait=LONGEST_AWAIT)
         self._asking = channel
         try:
-            response = channel.answer(is_over, within=timeout)
+            response = channel.answer(is_over, within=timeout, bells=self._bells)
             if response is None:
                 return
         except BaseException:
@@ -146,7 +148,8 @@ class PipeInbox:
         self._hand_out(self._channels().call(Verb.RESULTS, self._token, 0.0))
 
     def wake(self) -> None:
-        """Nothing to do: whoever waits looks up twenty times a second."""
+        """Make who waits look whether the wait is over; from a signal handler too."""
+        self._bells.ring()
 
 
 def _no() -> bool:

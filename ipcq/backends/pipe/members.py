@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, Protocol, cast
 
-from ...backend import ResumeAbandoned, TaskStream, WorkerLease
+from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
 from ...errors import IpcqError
 from ...expose import LARGEST_PAGE, Filter, Page
+from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task
 from ..liveness import Identity, identity_is_gone, own_identity
+from ..returned import Returned
 from .failures import NotRegistered
 
 __all__ = ["Member", "Members"]
@@ -21,7 +23,7 @@ __all__ = ["Member", "Members"]
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Lease(WorkerLease, Protocol):
+class _Lease(WorkerLease, TellsProgress, Protocol):
     """A worker that another process can go on with."""
 
     @property
@@ -32,6 +34,18 @@ class _Lease(WorkerLease, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def fail(
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
+    ) -> Status: ...
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 
 
 class _Stream(TaskStream, Protocol):
@@ -112,12 +126,17 @@ class Member:
 
 
 class Members:
-    """All workers of one server, by the token that each of them got."""
+    """All workers of one server, by the token that each of them got.
+
+    Attributes:
+        returned: the tasks of dead ones that went back to the queue, of which no worker was told yet.
+    """
 
     def __init__(self, backend: Any, dead_after: float) -> None:
         self._backend = cast(_Judging, backend)
         self._dead_after = dead_after
         self._all: dict[int, Member] = {}
+        self.returned = Returned()
 
     def __repr__(self) -> str:
         return f"<Members: {len(self._all)}>"
@@ -184,7 +203,7 @@ class Members:
             elif not member.lives:
                 member.gone = member.gone or now
                 if now - member.gone > _GONE_FOR:
-                    self._backend.resume_abandoned()
+                    self.returned.add(self._backend.resume_abandoned())
                     del self._all[token]
 
 

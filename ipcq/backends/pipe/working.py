@@ -16,13 +16,15 @@ from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
+from ..bells import Bells
 from ..liveness import own_identity
+from ..progress import ProgressTeller, Told
 from .channels import PATIENCE, Channel, Channels, Response
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_task
+from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
 
 __all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
 
@@ -31,6 +33,7 @@ LAST_PATIENCE = 2.0
 LONGEST_DELAY = 1e10  # seconds
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
+_TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
@@ -57,6 +60,7 @@ class PipeLease:
         self._entering = threading.Lock()
         self._token = 0
         self._place: list[int] | None = None
+        self._teller = ProgressTeller(self._send_progress)
         self._enter(PATIENCE)
 
     def __repr__(self) -> str:
@@ -124,6 +128,7 @@ class PipeLease:
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
+                self._teller.forget(task.id)
 
     # --- what a worker does -----------------------------------------------------------------------------
 
@@ -137,9 +142,27 @@ class PipeLease:
         """What another process asks of this worker, as the last heartbeat was told."""
         return self._request
 
-    def heartbeat(self) -> None:
-        """Tell the server that the worker moves."""
-        self._request = WorkerRequest(self.ask(Verb.BEAT))
+    def heartbeat(self) -> list[TaskId]:
+        """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
+        request, back = self.ask(Verb.BEAT)
+        self._request = WorkerRequest(request)
+        self._teller.flush()  # what a server did not hear that got to know us only now
+        return unpack_ids(back)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; sent four times a second at the most."""
+        self._teller.tell(task, progress)
+
+    def _send_progress(self, told: Sequence[Told]) -> None:
+        """Tell the server, of those that are ours still; a new one hears it after the next heartbeat."""
+        rows = [
+            [pack_id(task.id), list(task.lease), *progress]
+            for task, progress in told
+            if task.lease is not None and self._has.get(task.id) == task.lease and self.is_ours
+        ]
+        if rows:
+            self.channels().call(Verb.TELL, self._token, rows, patience=_TELL_PATIENCE)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -192,12 +215,11 @@ class PipeLease:
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        held = self._held(task)
-        with self._ending(task):
-            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
+        told = [*self._held(task), pack_error(error), retry_in, final]
+        return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
@@ -206,6 +228,23 @@ class PipeLease:
         held = self._held(task)
         with self._ending(task):
             return bool(self.ask(Verb.GIVE_BACK, *held))
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
+        if task.lease is None or not self.is_ours:
+            return False
+        return bool(self._ask_for_room(task, Verb.POSTPONE, *self._held(task), seconds))
+
+    def _ask_for_room(self, task: Task[Any], verb: Verb, *body: Any) -> Any:
+        """Have a task put where it needs no worker, once there is room for that; a minute at the most."""
+        until = time.monotonic() + _ROOM_PATIENCE
+        while True:
+            try:
+                with self._ending(task):
+                    return self.ask(verb, *body)
+            except QueueFull:
+                if time.monotonic() > until:
+                    raise
 
     @contextmanager
     def _ending(self, *tasks: Task[Any]) -> Iterator[None]:
@@ -267,6 +306,7 @@ class PipeStream(AwaitedTasks):
         self._decoding = decoding
         self._owned = owned
         self._woken = False
+        self._bells = Bells()
         self._asking: tuple[Channel, int] | None = None
         self._holds_ahead = prefetch > 1
         lease.open_stream(prefetch)
@@ -324,7 +364,7 @@ class PipeStream(AwaitedTasks):
 
     def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
         try:
-            response = channel.answer(self._is_over)
+            response = channel.answer(self._is_over, bells=self._bells)
         except KeyboardInterrupt:  # what is on its way is for the next call
             self._asking = channel, token
             raise
@@ -362,6 +402,7 @@ class PipeStream(AwaitedTasks):
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True
+        self._bells.ring()
 
     def close(self) -> None:
         """Give back what was handed out ahead and not started, and end the stream."""

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ...errors import StorageError
+from ..bells import Bell
 
-__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write"]
+__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write", "WritesLightly"]
 
 
 class Forgotten(StorageError):
@@ -92,6 +93,20 @@ class TaskStore(Protocol):
 class Waits(Protocol):
     """What a store adds if it can wake: without it, whoever waits looks again at short intervals."""
 
-    def wait(self, after: int, timeout: float) -> None:
-        """Return when there may be a version greater than ``after``, or after ``timeout`` seconds."""
+    def wait(self, after: int, timeout: float, bell: Bell) -> None:
+        """Return when there may be a version greater than ``after``, or after ``timeout`` seconds.
+
+        Args:
+            bell: when it is rung, return, too: it has a descriptor for ``select`` and the like, which can be
+                read then. A store that waits for something else may let it be: ``timeout`` is short.
+        """
+        ...
+
+
+@runtime_checkable
+class WritesLightly(Protocol):
+    """What a store adds if durability costs it time: what is only shown may be lost with power."""
+
+    def compare_and_set_lightly(self, writes: Sequence[Write]) -> list[int] | None:
+        """As `TaskStore.compare_and_set`, but as durable only as the next write that is."""
         ...

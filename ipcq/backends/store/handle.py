@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 from ...codec import Codec
 from ...codecs import get_codec
+from ...directory import base_directory
 from ...errors import QueueClosed, QueueNotFound, StorageError
 from ...task import Queue
-from ..namespace import base_directory
 from .codecs import Codecs
 from .contract import TaskStore, Write
 from .desk import Desk

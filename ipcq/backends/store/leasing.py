@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
@@ -13,18 +14,21 @@ from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Task, TaskId
+from ...task import Progress, Task, TaskId
 from ..liveness import Identity
-from ..parts import microseconds
+from ..parts import microseconds, moment_of
+from ..progress import ProgressTeller
+from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
 from .failing import failed
 from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
-from .moves import finish, give_back, start
+from .moves import finish, give_back, postpone, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -64,9 +68,12 @@ class StoreLease:
         self.desk = desk
         self.worker_id = worker_id
         self.stream: StoreStream | None = None
+        self.returned = Returned()  # by looks for tasks since the last heartbeat
         self.closed = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
+        self._noting = threading.RLock()  # while what is held is compared, and changed
+        self._teller = ProgressTeller(StoredProgress(self))
         self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
         self._opener = os.getpid()
@@ -120,9 +127,14 @@ class StoreLease:
             found = self.desk.index.workers.get(self.owner.number)
         return WorkerRequest(found[1].request) if found is not None else WorkerRequest.RUN
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
-        self._recovery.tick()
+        back = self._recovery.tick()
+        self._teller.flush()
+        self._beat_once()
+        return self.returned.fetch() + back
+
+    def _beat_once(self) -> None:
         self.desk.view.refresh()  # for what is asked of us
         now = time.monotonic()
         if now - self._beat < self._beat_every or not self.is_ours:
@@ -183,7 +195,19 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
-        self._held.pop(task_id, None)
+        self._teller.forget(task_id)
+        with self._noting:
+            self._held.pop(task_id, None)
+
+    def replace(self, before: Held, after: Held) -> None:
+        """Note how a task of ours is now, unless another thread has ended it, or changed it, meanwhile."""
+        with self._noting:
+            if self._held.get(before.task.id) is before:
+                self._held[before.task.id] = after
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; stored four times a second at the most."""
+        self._teller.tell(task, progress)
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value.
@@ -254,13 +278,23 @@ class StoreLease:
         return changes
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `postpone`.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         delay = max(0, round(retry_in * 1e6))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status
 
@@ -276,10 +310,31 @@ class StoreLease:
 
     def give_back_id(self, task_id: int, epoch: int) -> bool:
         """The same, by id and epoch."""
+        return self._put_back(task_id, epoch, lambda held: give_back(held.task), until=0.0)
+
+    def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
+        """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
+
+        Args:
+            patience: seconds to wait for room in the store, a minute for None; then it is `QueueFull`, and
+                the task is still ours.
+        """
+        lease, run_at = task.lease, moment_of(seconds)
+        if lease is None or lease.owner != self.owner.number or not self.is_ours:
+            return False
+
+        def put_off(held: Held) -> TaskRecord:
+            return postpone(held.task, self.desk.place(held), run_at, microseconds())
+
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
+        return self._put_back(task.id, lease.epoch, put_off, until)
+
+    def _put_back(self, task_id: int, epoch: int, moved: Callable[[Held], TaskRecord], until: float) -> bool:
+        """Make a task nobody's, waiting until then for room where there is none; False if not ours now."""
         patience = Patience()
         held = self._held.get(task_id) or self.look(task_id, epoch)
         while held is not None and held.task.epoch == epoch:
-            if self.desk.view.commit([self.desk.put(give_back(held.task), held.version)]):
+            if self.desk.commit([self.desk.put(moved(held), held.version)], until):
                 self.drop(task_id)
                 return True
             patience.lost(f"task {held.task.id}")

@@ -10,8 +10,8 @@ from glob import escape, glob
 from secrets import token_hex
 
 from ...backend import Turn
+from ...directory import base_directory, check_private, private_directory
 from ...errors import CorruptQueue
-from ..namespace import base_directory, check_private, private_directory
 from ..turnstile import HeldPermit, Turnstile
 from .contract import Write
 from .handle import Handle

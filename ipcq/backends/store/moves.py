@@ -12,6 +12,7 @@ from ...backend import WorkerExit
 from ...errors import IllegalTransition
 from ...result import ErrorInfo
 from ...status import Status, check_transition
+from ...task import Progress
 from ..deaths import worker_died
 from ..parts import MAX_ATTEMPTS, MAX_DEATHS, Parts
 from .record import Body, Owner, TaskRecord
@@ -22,10 +23,12 @@ __all__ = [
     "finish",
     "give_back",
     "mark_fetched",
+    "postpone",
     "reclaim",
     "resume",
     "start",
     "take",
+    "tell",
     "update",
 ]
 
@@ -35,7 +38,7 @@ _FREE: dict[str, Any] = {"owner": None, "locked": 0}
 
 def _move(task: TaskRecord, target: Status, **changes: Any) -> TaskRecord:
     check_transition(task.status, target)
-    return replace(task, status=target, **changes)
+    return replace(task, status=target, progress=None, **changes)
 
 
 def _check_owner(task: TaskRecord, target: Status) -> None:
@@ -66,6 +69,11 @@ def start(task: TaskRecord, now: int) -> TaskRecord:
     return _move(task, Status.RUNNING, started=now)
 
 
+def tell(task: TaskRecord, progress: Progress) -> TaskRecord:
+    """How far the run of a RUNNING task is."""
+    return replace(task, progress=progress)
+
+
 def finish(task: TaskRecord, result: Body, codec: str, now: int) -> TaskRecord:
     """RUNNING -> DONE; a large payload is needed no more."""
     payload = task.payload if task.payload is not None and task.payload.data is not None else None
@@ -94,6 +102,12 @@ def give_back(task: TaskRecord) -> TaskRecord:
     """QUEUED, RUNNING -> PENDING at its old place, nothing charged."""
     _check_owner(task, Status.PENDING)
     return _move(task, Status.PENDING, **_FREE)
+
+
+def postpone(task: TaskRecord, seq: int, run_at: int, now: int) -> TaskRecord:
+    """QUEUED, RUNNING -> PENDING, due at ``run_at``, nothing charged; as `resume`."""
+    _check_owner(task, Status.PENDING)
+    return resume(task, seq, run_at, now)
 
 
 def reclaim(task: TaskRecord, end: WorkerExit | None, rss: int, now: int) -> TaskRecord:

@@ -170,7 +170,7 @@ class _Room:
         left = TICK if self._terms.until is None else self._terms.until - time.monotonic()
         if left <= 0:
             raise error or self._full()
-        desk.view.sleep(seen, min(left, TICK), self._fruitless)
+        desk.view.sleep(seen, min(left, TICK), self._fruitless, lambda: False)
         self._fruitless += 1
         self._recovery.tick()
 

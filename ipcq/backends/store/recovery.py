@@ -52,23 +52,29 @@ class Recovery:
     def __repr__(self) -> str:
         return f"<Recovery of {self._desk.queue!r} [{len(self._since)} dead noticed]>"
 
-    def tick(self) -> None:
+    def tick(self) -> list[TaskId]:
         """Do what is due, at most once in `TICK`; those who died a moment ago are left to their Monitor.
 
         What the store has no room for stays due: whoever calls has other things to do.
+
+        Returns:
+            What went back to the queue because its owner had died.
         """
         now = time.monotonic()
-        if now - self._last >= TICK:
-            self._last = now
-            with suppress(QueueFull):
-                self._do_what_is_due(now)
+        if now - self._last < TICK:
+            return []
+        self._last = now
+        with suppress(QueueFull):
+            return self._do_what_is_due(now)
+        return []
 
-    def _do_what_is_due(self, now: float) -> None:
+    def _do_what_is_due(self, now: float) -> list[TaskId]:
         self._let_leave()
         dead = self.dead()
         self._since = {lost.number: self._since.get(lost.number, now) for lost in dead}
-        self._reclaim_all([lost for lost in dead if now - self._since[lost.number] >= _GRACE], {})
+        back = self._reclaim_all([lost for lost in dead if now - self._since[lost.number] >= _GRACE], {})
         self.expire()
+        return back
 
     def abandoned(self) -> list[TaskId]:
         """Return what all the dead had, after the moment that their Monitors have."""

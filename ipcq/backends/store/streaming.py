@@ -103,6 +103,7 @@ class StoreStream(AwaitedTasks):
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
         self._woken = True
+        self._desk.view.wake()
 
     def close(self) -> None:
         """Give back what was handed out ahead and not started, and end the stream."""
@@ -157,10 +158,11 @@ class StoreStream(AwaitedTasks):
             left = until - time.monotonic()
             if self._woken or (left <= 0 and (wait or not ids)):  # who only looks leaves nothing to be taken
                 self._woken = False
-                self._recovery.tick()
+                self._lease.returned.add(self._recovery.tick())
                 return None
             if not ids:
-                self._desk.view.sleep(seen, min(left, self._until_due()), fruitless)
+                left = min(left, self._until_due())
+                self._desk.view.sleep(seen, left, fruitless, lambda: self._woken)
                 fruitless += 1
 
     def _look(self) -> tuple[int, list[int]]:

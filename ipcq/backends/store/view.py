@@ -6,12 +6,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ...errors import CorruptQueue, StorageError
 from ...task import TaskId
-from .contract import Forgotten, Record, TaskStore, Waits, Write
+from ..bells import Bells
+from .contract import Forgotten, Record, TaskStore, Waits, Write, WritesLightly
 from .index import Entry, Index
 from .keys import read_key
 from .members import load_worker
@@ -23,7 +24,7 @@ __all__ = ["Change", "View", "Patience"]
 
 log = logging.getLogger("ipcq.store")
 
-_SLICE = 0.1  # seconds: the longest sleep that nothing of this process can end, a signal neither
+_SLICE = 0.1  # seconds: the longest sleep, for a store may let the bell be
 _SHORTEST, _LONGEST = 0.001, 0.05  # seconds between two looks at a store that cannot wake
 
 
@@ -57,7 +58,7 @@ class View:
         self._indexes: dict[str, Index] = {}
         self._ahead: dict[str, int] = {}  # our own writes that no scan has shown us yet
         self._torn = False
-        self._moved = threading.Condition(self.mutex)
+        self._bells = Bells()
         self._strange: set[str] = set()
 
     def __repr__(self) -> str:
@@ -84,7 +85,7 @@ class View:
                 self._start_over()
             self._ahead.clear()
             if self.seen != before:
-                self._moved.notify_all()
+                self._bells.ring()
 
     def _look(self) -> bool:
         """Take in what changed; False if the indexes are to be made anew."""
@@ -136,9 +137,17 @@ class View:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def commit(self, changes: Sequence[Change]) -> list[int] | None:
-        """Make these writes at one moment; None where a record was not as expected, and nothing was done."""
-        versions = self.store.compare_and_set([change.write for change in changes])
+    def commit(self, changes: Sequence[Change], *, lightly: bool = False) -> list[int] | None:
+        """Make these writes at one moment; None where a record was not as expected, and nothing was done.
+
+        Args:
+            lightly: they are only shown, and may be lost with power, if that is cheaper.
+        """
+        store, writes = self.store, [change.write for change in changes]
+        if lightly and isinstance(store, WritesLightly):
+            versions = store.compare_and_set_lightly(writes)
+        else:
+            versions = self.store.compare_and_set(writes)
         if versions is None:
             return None
         with self.mutex:
@@ -146,25 +155,34 @@ class View:
                 if version > max(self.seen, self._ahead.get(write.key, 0)):  # else a scan showed it already
                     self._ahead[write.key] = version
                     self._apply(write.key, version, write.value, task)
-            self._moved.notify_all()
+            self._bells.ring()
         return versions
 
     # --- waiting ----------------------------------------------------------------------------------
 
-    def sleep(self, seen: int, timeout: float, fruitless: int) -> None:
-        """Wait for a change after version ``seen``, a tenth of a second at the most.
+    def sleep(self, seen: int, timeout: float, fruitless: int, is_over: Callable[[], bool]) -> None:
+        """Wait for a change after version ``seen``, or for `wake`; a tenth of a second at the most.
 
         Args:
             fruitless: how many looks in a row found nothing: where the store cannot wake, that decides.
+            is_over: whether there is no need to wait any more; what changes that calls `wake`.
         """
         timeout = min(timeout, _SLICE)
-        if isinstance(self.store, Waits):
-            self.store.wait(seen, timeout)
-            return
-        pause = min(timeout, _LONGEST, _SHORTEST * 2 ** min(fruitless, 6))
+        with self._bells.hung() as bell:
+            if is_over():
+                return
+            if isinstance(self.store, Waits):
+                self.store.wait(seen, timeout, bell)
+            elif not self._is_past(seen):
+                bell.wait(min(timeout, _LONGEST, _SHORTEST * 2 ** min(fruitless, 6)))
+
+    def _is_past(self, seen: int) -> bool:
         with self.mutex:
-            if self.seen <= seen and not self._ahead:
-                self._moved.wait(pause)
+            return self.seen > seen or bool(self._ahead)
+
+    def wake(self) -> None:
+        """Have all who sleep here look again; from another thread or a signal handler."""
+        self._bells.ring()
 
 
 class Patience:

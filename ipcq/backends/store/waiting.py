@@ -51,6 +51,7 @@ class Inbox:
     def close(self) -> None:
         """Listen no more; who waits is told."""
         self._closed = True
+        self.desk.view.wake()
         with self.desk.view.mutex:
             if self._note_end in self._index.on_end:
                 self._index.on_end.remove(self._note_end)
@@ -98,7 +99,7 @@ class Inbox:
             left = until - time.monotonic()
             if is_over() or left <= 0:
                 return
-            view.sleep(seen, left, fruitless)
+            view.sleep(seen, left, fruitless, lambda: self._closed or is_over())
             fruitless += 1
             self._recovery.tick()
 
@@ -107,7 +108,8 @@ class Inbox:
         self.await_change(lambda: False, 0.0)
 
     def wake(self) -> None:
-        """Nothing to do: whoever waits looks up every tenth of a second."""
+        """Make everybody who waits look whether their wait is over; from a signal handler too."""
+        self.desk.view.wake()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -126,6 +126,19 @@ def only_of_those_who_ended(scene: Scene) -> None:
     alive.do(finish, ids[1], "alive still")
 
 
+def a_heartbeat_tells(scene: Scene) -> None:
+    """A worker's heartbeats return a killed worker's task within 5 s, and one of them tells which it was."""
+    task_id = scene.backend.push(1)
+    there = scene.elsewhere()
+    there.do(take, "the-dead")
+    with scene.backend.register_worker("heir") as heir:
+        expect_equal(heir.heartbeat(), [], "what was returned while all live")
+        there.kill()
+        told = eventually(heir.heartbeat, "no heartbeat told of a task that came back")
+        expect_equal(told, [task_id], "what was returned")
+    expect_equal(_told(scene, task_id), (Status.PENDING, 0, 1, None), "status, attempts, deaths, owner")
+
+
 def others_notice_by_themselves(scene: Scene) -> None:
     """A worker that waits gets a killed worker's task within 5 s, without anybody's call."""
     task_id = scene.backend.push("left behind")
@@ -201,6 +214,7 @@ CHECKS = [
         a_budget_of_its_own,
         uses=["FetchById"],
     ),
+    *proves("ResumeAbandoned", a_heartbeat_tells, uses=["FetchById", "RegisterWorker"], slow=True),
     *proves("ResumeAbandoned", back_in_front),
     *proves("ResumeAbandoned", poison_is_bounded, uses=["FetchById", "WaitForCompletion"]),
     *proves(

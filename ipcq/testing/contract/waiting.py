@@ -70,13 +70,16 @@ def a_timeout(scene: Scene) -> None:
 
 
 def removed_meanwhile(scene: Scene) -> None:
-    """A result that was removed while somebody waited for it is ResultExpired."""
-    task_id = scene.backend.push(1)
+    """A result that was removed while somebody waited for it is ResultExpired, which tells whose it was."""
+    first, second = scene.backend.push_bulk(range(2))
     there = scene.elsewhere()
-    waiting = scene.backend.wait_for([task_id], PATIENCE)
+    waiting = scene.backend.wait_for([second, first], PATIENCE)
     there.do(work, 1)
     there.do(ask, "vacuum")
-    expect_raises(ResultExpired, next, waiting)
+    error = expect_raises(ResultExpired, next, waiting)
+    expect_equal(error.task_id, first, "the task of the error")
+    there.do(work, 1)
+    expect_equal(next(waiting).value, 1, "the result of the other")
 
 
 def a_run_that_is_repeated_is_no_result(scene: Scene) -> None:

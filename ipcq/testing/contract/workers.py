@@ -119,7 +119,7 @@ def a_heartbeat_is_seen(scene: Scene) -> None:
             eventually(beats, "a heartbeat that others see")
 
 
-def _beats(there: Actor, beat: Callable[[], None], before: float) -> bool:
+def _beats(there: Actor, beat: Callable[[], object], before: float) -> bool:
     beat()
     return there.do(last_heartbeat, "beating") > before
 

@@ -66,6 +66,7 @@ def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
             assert await tasks.list_workers() == await tasks.list_all_workers() == []
             assert await tasks.global_stats()
             assert await tasks.queue_stats()
+            assert await tasks.queue_histograms() == queue.queue_histograms()
             assert await tasks.resume_abandoned() == []
             assert not await tasks.ask_worker("nobody", WorkerRequest.STOP)
             assert await tasks.cancel(first)
@@ -164,6 +165,44 @@ def test_a_push_into_a_full_queue_waits_and_can_be_cancelled(
     asyncio.run(main())
 
 
+def test_pushes_that_wait_hold_up_no_other_call() -> None:
+    """Not the one that makes room either; each goes on when there is some, or leaves when its time is up."""
+
+    class Full:
+        """A queue that is full until `vacuum`, and whose push waits for longer than it should."""
+
+        def __init__(self) -> None:
+            self.room, self.attempts = threading.Event(), 0
+
+        def push(self, args: Any, *, timeout: float | None = None, block: bool = True) -> TaskId:
+            self.attempts += 1
+            if self.room.is_set() or (block and self.room.wait(30)):
+                return TaskId.new()
+            raise QueueFull("full")
+
+        def vacuum(self, **options: Any) -> int:
+            self.room.set()
+            return 0
+
+    async def main() -> None:
+        backend = Full()
+        async with AsyncQueue(backend) as tasks:
+            pushing = [asyncio.ensure_future(tasks.push(n)) for n in range(3 * THREADS)]
+            while backend.attempts <= len(pushing):  # each once without waiting, and the first once more
+                await asyncio.sleep(0.001)
+            with pytest.raises(QueueFull):
+                await tasks.push(1, timeout=0.01)  # its turn does not come
+            leaving = asyncio.ensure_future(tasks.push(2))
+            await asyncio.sleep(0.01)
+            leaving.cancel()
+            await tasks.vacuum()
+            assert len(set(await asyncio.gather(*pushing))) == len(pushing)
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+
+    asyncio.run(main())
+
+
 def test_a_bulk_goes_on_where_it_had_to_wait(make_queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each task is stored once, in its order, however often there was no room."""
     monkeypatch.setattr("ipcq.aio.pushing._STEP", 0.01)
@@ -208,6 +247,9 @@ def test_a_coroutine_takes_tasks_by_a_lease(queue: MemoryStorage) -> None:
                 error = ErrorInfo("Boom", "no")
                 assert await lease.fail(expect(await stream.__anext__()), error) is Status.KILLED
                 assert await lease.give_back(expect(await stream.__anext__()))
+                put_off = expect(await stream.__anext__())
+                assert await lease.postpone(put_off, 60)
+                assert not await lease.give_back(put_off)
                 async for task in stream:
                     assert task is not None
                     break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from ipcq.backends import memory
 from ipcq.cli import gc
+from ipcq.logs import address
 
 
 def _collecting(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, bool, str]) -> list[bool]:
@@ -39,6 +41,21 @@ def test_no_queues_are_told_to_people(
     assert _collecting(monkeypatch) == []
     assert gc.run() == 0
     assert capsys.readouterr() == ("", "ipcq: there are no queues\n")
+
+
+def test_receivers_that_were_killed_are_removed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their names; those that live stay."""
+    assert _collecting(monkeypatch) == []
+    _, dead = address.listen()
+    dead.close()
+    path, lives = address.listen()  # removes the first one itself
+    assert gc.run() == 0
+    lives.close()
+    assert gc.run() == 0
+    assert capsys.readouterr().out == "removed 1 receivers of logs: their processes are gone\n"
+    assert address.connect(os.path.basename(path)) is None
 
 
 def test_limits_that_nobody_uses(

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ipcq import Executor, ExecutorFailed, NotPicklable, WorkerDied
-from ipcq.backends.namespace import base_directory, queue_names
+from ipcq.backends.memory.namespace import queue_names
+from ipcq.directory import base_directory
 
 from .functions import (
     Explosive,

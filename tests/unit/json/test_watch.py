@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipcq.backends.bells import Bell
 from ipcq.backends.json import JsonStore, watch
 from ipcq.backends.json.watch import Glances, open_watch
 from tests.unit.memory.acting import until
@@ -40,7 +41,7 @@ def _refuse(*_: object) -> int:
 def _woken(store: JsonStore, change: Callable[[], object]) -> None:
     """A thread that waits for a change returns when there is one."""
     began = time.monotonic()
-    thread = threading.Thread(target=store.wait, args=(store._log.index.last, WAIT))
+    thread = threading.Thread(target=store.wait, args=(store._log.index.last, WAIT, Bell()))
     thread.start()
     change()
     thread.join(WAIT)
@@ -64,14 +65,26 @@ def test_a_write_wakes(store: JsonStore, open_store: OpenStore) -> None:
 
 @kinds
 @pytest.mark.usefixtures("glancing")
+def test_a_bell_wakes(store: JsonStore) -> None:
+    """One that is rung while a thread waits, and one that was rung before."""
+    bell = Bell()
+    thread = threading.Thread(target=store.wait, args=(store._log.index.last, WAIT, bell))
+    thread.start()
+    bell.ring()
+    thread.join(WAIT / 2)
+    assert not thread.is_alive()
+
+
+@kinds
+@pytest.mark.usefixtures("glancing")
 def test_another_process_wakes(store: JsonStore, path: Path) -> None:
     """And a forked one waits for itself."""
     store.put("a", b"1")
-    store.wait(1, 0.0)
+    store.wait(1, 0.0, Bell())
 
     def work(line: Line) -> None:
         line.say()
-        store.wait(1, WAIT)
+        store.wait(1, WAIT, Bell())
         record = store.get("a")
         line.say(record.version if record else 0)
         store.put("b", b"1")
@@ -81,7 +94,7 @@ def test_another_process_wakes(store: JsonStore, path: Path) -> None:
         process.hear()
         store.put("a", b"2")
         assert process.hear() == "2"
-        store.wait(2, WAIT)
+        store.wait(2, WAIT, Bell())
         assert store.get("b") is not None
         assert process.join() == 0
 
@@ -91,9 +104,9 @@ def test_another_process_wakes(store: JsonStore, path: Path) -> None:
 def test_nothing_is_missed_or_waited_for_in_vain(store: JsonStore) -> None:
     """What was written before is no reason to wait; without a write the time is over."""
     store.put("a", b"1")
-    store.wait(0, WAIT)
+    store.wait(0, WAIT, Bell())
     began = time.monotonic()
-    store.wait(1, 0.02)
+    store.wait(1, 0.02, Bell())
     assert 0.015 < time.monotonic() - began < WAIT / 2
 
 
@@ -101,7 +114,7 @@ def test_threads_wait_each_for_itself(store: JsonStore) -> None:
     """One write wakes all of them, and what they waited with is used again."""
     for _ in range(2):
         last = store._log.index.last
-        threads = [threading.Thread(target=store.wait, args=(last, WAIT)) for _ in range(4)]
+        threads = [threading.Thread(target=store.wait, args=(last, WAIT, Bell())) for _ in range(4)]
         for thread in threads:
             thread.start()
         store.put("a", b"1")
@@ -122,7 +135,7 @@ def test_closing_while_a_thread_waits(store: JsonStore, monkeypatch: pytest.Monk
         return found
 
     monkeypatch.setattr(store, "_arm", armed)
-    thread = threading.Thread(target=store.wait, args=(told, 0.05))
+    thread = threading.Thread(target=store.wait, args=(told, 0.05, Bell()))
     thread.start()
     assert waiting.wait(WAIT)
     store.close()
@@ -145,6 +158,6 @@ def test_what_the_kernel_keeps(store: JsonStore) -> None:
 def test_a_look_is_short_at_first() -> None:
     """Looking begins after a thousandth of a second, and ends when there is something."""
     answers = iter([False, False, True])
-    Glances().wait(WAIT, lambda: next(answers))
+    Glances().wait(WAIT, lambda: next(answers), Bell())
     assert list(answers) == []
     until(lambda: True)

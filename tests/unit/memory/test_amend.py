@@ -26,6 +26,7 @@ from ipcq.backends.memory.layout import (
     ST_FAILED,
     ST_FREE,
     ST_KILLED,
+    ST_PENDING,
 )
 from tests.crash.simulation import SECOND, New, Simulation
 
@@ -83,6 +84,27 @@ def test_a_result_that_is_being_stored_is_not_taken_away(sim: Simulation) -> Non
     assert sim.cancel(0) == OK
     assert sim.truth()[0].status == ST_KILLED
     assert audit(sim.unwatched) == []
+
+
+def test_postponed_by_who_has_it_alone(sim: Simulation) -> None:
+    """Delayed, with what it was charged before; by a lease that is void, or another's, nothing changes."""
+    sim.push(CLIENT, New(0, max_attempts=3), New(1))
+    (lease,) = sim.take(WORKER)
+    sim.end(lease, WORKER, ST_FAILED)
+    queued, running = reversed(sim.take(WORKER, 2))
+    before = sim.truth()
+    assert sim.postpone(running, OTHER, SECOND) == sim.postpone(lease, WORKER, SECOND) == LOST
+    assert sim.truth() == before
+    for each in (queued, running):
+        assert sim.postpone(each, WORKER, SECOND) == OK
+        assert sim.postpone(each, WORKER, 0) == LOST
+    assert [(t.status, t.attempts, t.deaths, t.due - sim.now) for _, t in sorted(sim.truth().items())] == [
+        (ST_PENDING, 1, 0, SECOND), (ST_PENDING, 0, 0, SECOND)
+    ]  # fmt: skip
+    assert audit(sim.unwatched) == []
+    assert sim.take(OTHER) == []
+    sim.now += SECOND
+    assert {lease.slot for lease in sim.take(OTHER, 2)} == {0, 1}
 
 
 def test_a_new_version_takes_over_what_was_written_aside(sim: Simulation) -> None:

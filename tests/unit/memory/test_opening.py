@@ -12,10 +12,10 @@ import pytest
 from ipcq.backends.lockfile import DESTROY, LockFile, open_lock_file
 from ipcq.backends.memory import opening as module
 from ipcq.backends.memory.layout import CLOSED, ST_DONE, ST_PENDING, ST_WRITING
+from ipcq.backends.memory.namespace import queue_directory
 from ipcq.backends.memory.opening import Removed, gc, open_queue, remove_queue
 from ipcq.backends.memory.segment import ARENA, BLOBS, CONTROL, LOCK, Segment
 from ipcq.backends.memory.settings import Wishes
-from ipcq.backends.namespace import queue_directory
 from ipcq.errors import (
     ConfigMismatch,
     CorruptQueue,

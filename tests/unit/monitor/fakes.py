@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ipcq.backend import WorkerExit, WorkerRequest
+from ipcq.errors import NotSupported
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
@@ -59,7 +60,8 @@ class Files:
     def poll(self, worker: Any, *, prefetch: int = 1) -> FileStream:
         return FileStream(self.directory)
 
-    def heartbeat(self, worker: Any) -> None: ...
+    def heartbeat(self, worker: Any) -> list[TaskId]:
+        return []
 
     def middleware(self) -> Layer:
         return acknowledge
@@ -85,7 +87,8 @@ class FileLease:
     def __init__(self, directory: Path, worker_id: str) -> None:
         self.directory, self.worker_id = directory, worker_id
 
-    def heartbeat(self) -> None: ...
+    def heartbeat(self) -> list[TaskId]:
+        return []
 
     def finish(self, task: Task[Any], value: Any) -> None:
         self._end(task, "done", str(value))
@@ -99,6 +102,9 @@ class FileLease:
     def give_back(self, task: Task[Any]) -> bool:
         self._path(task).rename(self.directory / "todo" / str(int(task.id)))
         return True
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        raise NotSupported("Reschedule", self)
 
     def close(self) -> None: ...
 

@@ -261,6 +261,7 @@ def test_a_worker_of_an_ended_server(queue: MemoryStorage, endpoint: str) -> Non
         with pytest.raises(LeaseLost):
             lease.finish(task, "late")
         assert not lease.give_back(task)
+        assert not lease.postpone(task, 60)
         taken = _next(stream)
         assert (taken.id, taken.deaths) == (task_id, 0)
         lease.finish(taken, "in time")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import Pipe, Task, TaskFailed
+from ipcq import CustomBackend, ErrorInfo, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
+from tests.unit.store.stores import Filling
 
 if TYPE_CHECKING:
     from tests.conftest import MakeQueue
@@ -70,6 +73,48 @@ def test_a_result_without_room_is_told(
             lease.finish(_next(stream), bytes(size))
             with pytest.raises(TaskFailed, match="NoRoom"):
                 client.wait(second, PATIENCE).unwrap()
+
+
+BAD = ErrorInfo("ValueError", "bad")
+
+
+@pytest.mark.parametrize(
+    ("move", "given", "status"),
+    [
+        (lambda lease, task: lease.postpone(task, 60.0), True, Status.PENDING),
+        (lambda lease, task: lease.fail(task, BAD, final=True), Status.KILLED, Status.KILLED),
+    ],
+    ids=["postpone", "fail"],
+)
+def test_what_ends_a_run_waits_for_room_and_holds_nobody_up(
+    private_directory: Path, move: Callable[[Any, Any], Any], given: Any, status: Status
+) -> None:
+    """While the store has none, others are answered; when there is some, the task is moved."""
+    store, endpoint = Filling(), f"ipc://{private_directory}/socket"
+    asked = threading.Event()
+
+    def refuse(_: int) -> bool:
+        asked.set()
+        return True
+
+    with (
+        CustomBackend(store=store) as queue,
+        Pipe.serve(queue, endpoint),
+        Pipe(endpoint) as client,
+        Pipe(endpoint) as other,
+        client.register_worker("worker") as lease,
+        ThreadPoolExecutor() as pool,
+    ):
+        task_id = client.push("later")
+        task = _next(client.poll(lease))
+        store.refuses = refuse
+        moved = pool.submit(move, lease, task)
+        assert asked.wait(PATIENCE)
+        assert other.check_status([task_id]) == {task_id: Status.RUNNING}
+        assert not moved.done()
+        store.refuses = lambda _: False
+        assert moved.result(PATIENCE) == given
+        assert other.check_status([task_id]) == {task_id: status}
 
 
 def _next(stream: working.PipeStream) -> Task[object]:

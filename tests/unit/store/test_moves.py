@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ipcq import TRANSITIONS, ErrorInfo, IllegalTransition, Status, WorkerExit
+from ipcq import TRANSITIONS, ErrorInfo, IllegalTransition, Progress, Status, WorkerExit
 from ipcq.backends.store import moves
 from ipcq.backends.store.record import LARGE, Body, TaskRecord
 
@@ -25,6 +25,7 @@ MOVES: dict[str, Move] = {
     "fail": lambda task: moves.fail(replace(task, max_attempts=9), BOOM, 90, 70, final=False),
     "fail for good": lambda task: moves.fail(task, BOOM, 90, 70, final=True),
     "give back": moves.give_back,
+    "postpone": lambda task: moves.postpone(task, 4, 90, 70),
     "die": lambda task: moves.reclaim(task, None, 0, 70),
     "die too often": lambda task: moves.reclaim(replace(task, max_deaths=0), None, 0, 70),
     "cancel": lambda task: moves.cancel(task, 70),
@@ -43,6 +44,17 @@ def test_a_move_is_one_of_the_table_or_refused(name: str, status: Status) -> Non
         return
     assert (status, after.status) in {(move.source, move.target) for move in TRANSITIONS}
     assert (after.owner is not None) is (after.status in (Status.QUEUED, Status.RUNNING))
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_what_a_run_told_is_gone_with_its_status(name: str) -> None:
+    """Whatever becomes of a RUNNING task, and whoever has it next: how far it was is not told any more."""
+    task = moves.tell(record(status=Status.RUNNING, owner=OWNER, epoch=1), Progress(1, 2))
+    assert task.progress == Progress(1, 2)
+    try:
+        assert MOVES[name](task).progress is None
+    except IllegalTransition:
+        assert name in ("hold", "take", "start")
 
 
 def test_every_move_of_the_table_is_made() -> None:
@@ -70,6 +82,16 @@ def test_given_back_at_its_old_place() -> None:
     taken = moves.take(record(attempts=1, deaths=1), OWNER, 9, 50, start=True)
     back = moves.give_back(taken)
     assert (back.status, back.attempts, back.deaths, back.seq) == (Status.PENDING, 1, 1, 9)
+
+
+def test_postponed_by_a_lease() -> None:
+    """What is put off is charged nothing, is nobody's, and is not due; what nobody has is refused."""
+    taken = moves.take(record(attempts=1, deaths=1), OWNER, 9, 50, start=True)
+    later = moves.postpone(taken, 9, 90, 70)
+    assert (later.status, later.attempts, later.deaths, later.owner) == (Status.PENDING, 1, 1, None)
+    assert (later.run_at, later.delayed, later.epoch) == (90, True, 2)
+    with pytest.raises(IllegalTransition):
+        moves.postpone(later, 9, 99, 80)
 
 
 def test_attempts_are_used_up() -> None:

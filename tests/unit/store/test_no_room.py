@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ipcq import CustomBackend, QueueFull, Worker, Write
+from ipcq import CustomBackend, QueueFull, Status, Worker
 from ipcq.backends.custom import CustomStore
 from tests.disk import fill, small_file_system
 
-from .stores import DictStore, database
-
-
-class Filling(DictStore):
-    """Has no room for the writes for which `refuses`, told the number of each, is true."""
-
-    tries = 0
-    refuses: Callable[[int], bool] = staticmethod(lambda _: False)
-
-    def compare_and_set(self, writes: Sequence[Write]) -> list[int] | None:
-        self.tries += 1
-        if self.refuses(self.tries):
-            raise QueueFull("no space left on the device")
-        return super().compare_and_set(writes)
+from .stores import Filling, database
 
 
 def _run(queue: CustomStore, runs: int, prefetch: int = 1) -> list[int]:
@@ -65,6 +52,26 @@ def test_a_worker_goes_on_when_there_is_room_again(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ipcq.backends.store.streaming._PAUSE", 0)
     for full in range(1, _work(lambda _: False)):  # all but the last, by which it leaves
         _work(lambda n, full=full: full <= n < full + 3)  # type: ignore[misc]
+
+
+def test_what_is_put_off_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the end of a run does; without any in time it is `QueueFull`, and the task still its worker's."""
+    monkeypatch.setattr("ipcq.backends.store.desk._PAUSE", 0)
+    store = Filling()
+    with CustomBackend(store=store) as queue, queue.register_worker("w") as lease:
+        task_id = queue.push(1)
+        stream = queue.poll(lease)
+        task = next(stream)
+        assert task is not None
+        store.tries, store.refuses = 0, lambda n: n <= 3
+        with pytest.raises(QueueFull):
+            lease.postpone(task, 60, patience=0.0)
+        assert lease.postpone(task, 60)
+        found = queue.fetch_by_id(task_id)
+        assert found is not None
+        assert (found.status, store.tries) == (Status.PENDING, 4)
+        assert not lease.postpone(task, 60)
+        stream.close()
 
 
 def test_results_are_handed_out_without_room() -> None:

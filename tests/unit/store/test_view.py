@@ -177,7 +177,7 @@ def test_who_waits_in_the_same_process_is_woken() -> None:
     """A store that cannot wake does not keep a thread of this process asleep."""
     view, task = View(DictStore()), record()
     with ThreadPoolExecutor() as pool:
-        sleeping = pool.submit(view.sleep, view.seen, 10.0, 99)
+        sleeping = pool.submit(view.sleep, view.seen, 10.0, 99, lambda: False)
         view.commit([Change(Write(task_key("q", task.id), 0, b"{}"), task)])
         sleeping.result(5)
 

@@ -12,7 +12,7 @@ from ipcq.errors import LeaseLost
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
-from ipcq.task import Task
+from ipcq.task import Task, TaskId
 
 
 class FakeLease:
@@ -24,10 +24,13 @@ class FakeLease:
         self.request = WorkerRequest.RUN
         self.lost = False
         self.refuses: Exception | None = None
+        self.returned: list[TaskId] = []
         self.on_heartbeat: Callable[[], None] = lambda: None
 
-    def heartbeat(self) -> None:
+    def heartbeat(self) -> list[TaskId]:
         self.on_heartbeat()
+        returned, self.returned = self.returned, []
+        return returned
 
     def finish(self, task: Task[Any], value: Any) -> None:
         self._check()
@@ -44,6 +47,12 @@ class FakeLease:
 
     def give_back(self, task: Task[Any]) -> bool:
         self.log.append(("give back", task.args))
+        return True
+
+    def postpone(self, task: Task[Any], seconds: float) -> bool:
+        if self.refuses is not None:
+            raise self.refuses
+        self.log.append(("postpone", task.args, seconds))
         return True
 
     def close(self) -> None:
@@ -122,8 +131,8 @@ class FakeBackend:
         self.log.append(("poll", prefetch))
         return self.stream(self.tasks, self.log, self._patience)
 
-    def heartbeat(self, worker: Any) -> None:
-        worker.heartbeat()
+    def heartbeat(self, worker: Any) -> list[TaskId]:
+        return list(worker.heartbeat())
 
     def middleware(self) -> Layer:
         return acknowledge

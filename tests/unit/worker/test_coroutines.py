@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from ipcq.layer import CallNext, Overrun
 from ipcq.layers import CircuitBreaker, RateLimit, Retry, Tracing
 from ipcq.sink import TAG
 from ipcq.worker import Worker, WorkerContext, WorkerState
+from ipcq.worker.events import Event
 from ipcq.worker.run import GRACE
 
 from .fakes import FakeBackend, FakeLease, FakeStream
@@ -114,6 +115,7 @@ def _raise(error: BaseException) -> Any:
         (SystemExit(3), ("fail", "SystemExit", "3")),
         (KeyboardInterrupt(), ("fail", "KeyboardInterrupt", "")),
         (asyncio.CancelledError(), ("fail", "asyncio.exceptions.CancelledError", "")),
+        (GeneratorExit(), ("fail", "GeneratorExit", "")),
     ],
 )
 def test_whatever_a_handler_raises_is_stored(error: BaseException, stored: Any) -> None:
@@ -208,6 +210,35 @@ def test_what_does_not_go_together_is_found_when_the_worker_is_built() -> None:
         Worker("w", FakeBackend(), Router({"a": double, "b": len}))
     with pytest.raises(ValueError, match="concurrency must be 1 or more, not 0"):
         Worker("w", FakeBackend(), double, concurrency=0)
+
+
+def numbers(count: int) -> Iterator[int]:
+    """A generator function."""
+    yield from range(count)
+
+
+async def later_numbers(count: int) -> AsyncIterator[int]:
+    """An asynchronous one."""
+    yield count
+
+
+def yielding(task: Any, context: Any, call_next: Any) -> Iterator[Any]:
+    """A layer that is one."""
+    yield call_next(task, context)
+
+
+def test_a_generator_function_is_found_when_the_worker_is_built() -> None:
+    """Nobody would run its body; but a layer around it may."""
+    for handler in (numbers, later_numbers):
+        with pytest.raises(TypeError, match=r"handler .*numbers.* is a generator function.* return a list"):
+            Worker("w", FakeBackend(), handler)
+    with pytest.raises(TypeError, match=r"layer .*yielding.* is a generator function"):
+        Worker("w", FakeBackend(), len, layers=[yielding])
+
+    backend = FakeBackend([3])
+    listed: Any = lambda task, context, call_next: list(call_next(task, context))  # noqa: E731 - a layer
+    Worker("w", backend, numbers, layers=[listed]).run(until_empty=True)
+    assert _outcomes(backend) == [("finish", 3, [0, 1, 2])]
 
 
 def test_a_router_of_coroutine_functions() -> None:
@@ -486,10 +517,14 @@ def test_listeners_are_told_what_happens() -> None:
         worker.pause()
         while "Pause" not in heard:
             await asyncio.sleep(0.001)
-        asyncio.get_running_loop().call_later(0.01, worker.resume)
         return await double(number)
 
-    worker = Worker("w", backend, handler, concurrency=2, on_event=lambda e: heard.append(type(e).__name__))
+    def listener(event: Event) -> None:
+        heard.append(type(event).__name__)
+        if heard[-1] == "Success":
+            worker.resume()
+
+    worker = Worker("w", backend, handler, concurrency=2, on_event=listener)
     worker.run(until_empty=True)
 
     assert [name for name in heard if name != "HeartBeat"] == [

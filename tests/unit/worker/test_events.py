@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipcq import Abort, CustomBackend, MemoryStorage, Monitor, RetryAfter, Status, Worker, WorkerContext
+from ipcq import (
+    Abort,
+    CustomBackend,
+    MemoryStorage,
+    Monitor,
+    RetryAfter,
+    Status,
+    Task,
+    TaskId,
+    Worker,
+    WorkerContext,
+)
+from ipcq.layer import CallNext, PutOff
 from ipcq.worker import events
 from ipcq.worker.heartbeat import Heartbeat
 
@@ -17,6 +31,10 @@ from .fakes import FakeBackend, FakeLease
 
 def _names(told: list[Any]) -> list[str]:
     return [type(event).__name__ for event in told if not isinstance(event, events.HeartBeat)]
+
+
+def _outcomes(backend: FakeBackend) -> list[Any]:
+    return [entry for entry in backend.log if entry[0] in {"finish", "fail"}]
 
 
 def handle(number: int, context: WorkerContext) -> int:
@@ -60,7 +78,10 @@ def test_everything_is_told_in_its_order(queue: MemoryStorage) -> None:
     assert (custom.name, custom.data) == ("seen", {"number": 3})
 
 
-def test_listeners_add_up_and_disturb_nobody(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_listeners_add_up_and_disturb_nobody(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     """What one raises is logged; the others are told, and the worker goes on."""
     told: list[Any] = []
     backend = FakeBackend([1])
@@ -68,13 +89,14 @@ def test_listeners_add_up_and_disturb_nobody(caplog: pytest.LogCaptureFixture) -
 
     @worker.on_event
     def fails(event: Any) -> None:
-        raise ZeroDivisionError
+        raise error
 
     worker.on_event(told.append)
     worker.run(until_empty=True)
     assert _names(told) == ["Start", "TaskStart", "Success", "Idle", "Stop"]
     assert "listener" in caplog.text
-    assert "ZeroDivisionError" in caplog.text
+    assert error.__name__ in caplog.text
+    assert _outcomes(backend) == [("finish", 1, 1)]
 
 
 def test_a_lost_lease_is_no_end_of_a_run() -> None:
@@ -97,7 +119,7 @@ def test_pauses_and_heartbeats_are_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert _names(told) == ["Start", "Pause", "Resume", "TaskStart", "Success", "Idle", "Stop"]
 
     beaten = threading.Event()
-    with Heartbeat(FakeLease(), print, beaten=beaten.set, interval=0.001):
+    with Heartbeat(FakeLease(), print, beaten=lambda _: beaten.set(), interval=0.001):
         assert beaten.wait(10)
 
 
@@ -107,6 +129,52 @@ def test_a_backend_of_functions_tells_too() -> None:
     with CustomBackend(fetch=[1, 2]) as backend:
         Worker("w", backend, lambda args: args, on_event=told.append).run(until_empty=True)
     assert _names(told).count("Success") == 2
+
+
+def test_what_a_heartbeat_returned_is_told() -> None:
+    """Which tasks of dead owners went back, once; a heartbeat that returned none tells nothing of it."""
+    told: list[Any] = []
+    ids = (TaskId.new(), TaskId.new())
+    backend = FakeBackend()
+    backend.lease.returned = list(ids)
+    worker = Worker("w", backend, lambda args: args, on_event=told.append)
+    enough = threading.Event()
+    worker.on_event(lambda event: enough.set() if len(told) >= 4 else None)
+    with Heartbeat(backend.lease, print, beaten=worker._tell.beaten, interval=0.001):
+        assert enough.wait(10)
+    assert [type(event).__name__ for event in told[:3]] == ["HeartBeat", "Recovered", "HeartBeat"]
+    recovered = [event for event in told if isinstance(event, events.Recovered)]
+    assert [event.task_ids for event in recovered] == [ids]
+
+
+def put_off(task: Task[Any], context: Any, call_next: CallNext) -> Any:
+    """A layer that lets no task run."""
+    raise PutOff(60.0, "not now")
+
+
+def test_a_task_that_is_put_off_is_told(queue: MemoryStorage) -> None:
+    """With the seconds, instead of an end of a run; once it is so."""
+    told: list[Any] = []
+    task_id = queue.push(1)
+    worker = Worker("w", queue, lambda args: args, layers=[put_off], on_event=told.append)
+    worker.run(until_empty=True)
+    assert _names(told) == ["Start", "TaskStart", "Postponed", "Idle", "Stop"]
+    postponed = next(event for event in told if isinstance(event, events.Postponed))
+    assert (postponed.task.id, postponed.seconds) == (task_id, 60.0)
+
+
+def test_a_run_that_is_broken_off_is_told(queue: MemoryStorage) -> None:
+    """The second stop gives the task back, and that is told."""
+    told: list[Any] = []
+    task_id = queue.push(1)
+
+    def stop_twice(_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Worker("w", queue, stop_twice, on_event=told.append).run()
+    assert _names(told) == ["Start", "TaskStart", "GivenBack", "Stop"]
+    assert [event.task.id for event in told if isinstance(event, events.GivenBack)] == [task_id]
 
 
 def append(event: Any) -> None:
@@ -127,3 +195,30 @@ def test_in_the_processes_of_a_monitor(queue: MemoryStorage, tmp_path: Path) -> 
     with Monitor(queue, same, workers=1, on_event=append):
         queue.wait(queue.push(str(path)), 20)
     assert path.read_text(encoding="utf-8").endswith("-0")  # at the end of the block all have finished
+
+
+def die_once(path: str) -> str:
+    """A handler that kills its process in the first run."""
+    try:
+        Path(path).touch(exist_ok=False)
+    except FileExistsError:
+        return path
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def note_recovered(event: Any) -> None:
+    """A listener that writes down what came back, and who told it."""
+    if isinstance(event, events.Recovered):
+        told = [str(os.getpid()), event.worker, event.queue, *map(str, event.task_ids)]
+        Path(os.environ["IPCQ_DIR"], "recovered").write_text(" ".join(told), encoding="utf-8")
+
+
+@pytest.mark.one_fork_server
+def test_a_monitor_tells_what_it_returned(queue: MemoryStorage, tmp_path: Path) -> None:
+    """In its own process, under its own name, before the task is run again."""
+    with Monitor(queue, die_once, workers=1, on_event=note_recovered, name="m"):
+        task_id = queue.push(str(tmp_path / "died"))
+        queue.wait(task_id, 20)
+    told = Path(os.environ["IPCQ_DIR"], "recovered").read_text(encoding="utf-8")
+    assert told == f"{os.getpid()} m {queue.queue} {task_id}"

@@ -163,6 +163,30 @@ def test_what_is_missing_is_found_when_the_worker_is_built(
         Worker("worker", queue, handler)
 
 
+def yields_a_database() -> Iterator[Database]:
+    """Lacks its decorator."""
+    yield Database()
+
+
+async def awaits_a_database() -> Database:
+    """Is for coroutine functions."""
+    return Database()
+
+
+def test_a_maker_of_something_else_is_found_when_the_worker_is_built(queue: MemoryStorage) -> None:
+    """The handler would get a generator, or a coroutine, where it names a class."""
+    with pytest.raises(TypeError, match=r"yields_a_database.*@contextmanager"):
+        Worker("worker", queue, needs_a_database, provide={Database: yields_a_database})
+    with pytest.raises(TypeError, match=r"awaits_a_database.* needs_a_database is not.* async def"):
+        Worker("worker", queue, needs_a_database, provide={Database: awaits_a_database})
+
+    def take(args: Any, numbers: Iterator[int]) -> int:
+        return next(numbers)
+
+    numbers: Any = {Iterator[int]: lambda: iter([7]), Iterator: yields_a_database}
+    Worker("worker", queue, take, provide=numbers)  # what it names
+
+
 def test_an_annotation_that_means_nothing(queue: MemoryStorage) -> None:
     """It is told which."""
 

@@ -1,4 +1,4 @@
-"""Where queues live on this machine: a private directory with one sub-directory for each queue."""
+"""The directory of all that lives on this machine: private to its user, whatever is in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 import stat
 import tempfile
 
-from ..errors import QueueNotFound, StorageError, UnsafeDirectory
-from ..task import Queue
+from .errors import StorageError, UnsafeDirectory
 
-__all__ = ["base_directory", "check_private", "private_directory", "queue_directory", "queue_names"]
+__all__ = ["base_directory", "check_private", "make_private", "private_directory"]
 
 _ADVICE = "set IPCQ_DIR to a directory that only you can use (mkdir -m 700)"
 
@@ -25,23 +24,16 @@ def base_directory() -> str:
     return os.path.join(shared, f"ipcq-{os.geteuid()}")
 
 
-def queue_directory(queue: Queue, *, create: bool, base: str | None = None) -> str:
-    """The directory of a queue; made where it is missing, if ``create``.
-
-    Raises:
-        QueueNotFound: it is missing and is not to be made.
-        UnsafeDirectory: somebody else could write there.
-    """
-    base = base or base_directory()
-    path = os.path.join(base, queue)
-    for directory in (base, path):
-        if create:
-            _make(directory)
-        try:
-            check_private(directory)
-        except FileNotFoundError as error:
-            raise QueueNotFound(f"there is no queue {queue!r} in {base}") from error
-    return path
+def make_private(path: str) -> None:
+    """Make a directory, unless it is there; `StorageError` where that cannot be. It is not checked."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError as error:
+        raise StorageError(f"cannot make {path}: its parent directory does not exist; {_ADVICE}") from error
+    except OSError as error:
+        raise StorageError(f"cannot make {path}: {error.strerror}; {_ADVICE}") from error
 
 
 def private_directory(base: str, name: str) -> str:
@@ -56,37 +48,9 @@ def private_directory(base: str, name: str) -> str:
     """
     path = os.path.join(base, name)
     for directory in (base, path):
-        _make(directory)
+        make_private(directory)
         check_private(directory)
     return path
-
-
-def queue_names(base: str | None = None) -> list[Queue]:
-    """The names of all queues in the base directory, sorted; those that are no queue left out."""
-    base = base or base_directory()
-    try:
-        check_private(base)
-        entries = sorted(os.listdir(base))
-    except FileNotFoundError:
-        return []
-    names = []
-    for entry in entries:
-        try:
-            names.append(Queue(entry))
-        except ValueError:
-            continue
-    return names
-
-
-def _make(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError as error:
-        raise StorageError(f"cannot make {path}: its parent directory does not exist; {_ADVICE}") from error
-    except OSError as error:
-        raise StorageError(f"cannot make {path}: {error.strerror}; {_ADVICE}") from error
 
 
 def check_private(path: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ipcq.backends.namespace import base_directory, check_private, queue_directory, queue_names
+from ipcq.backends.memory.namespace import queue_directory, queue_names
+from ipcq.directory import base_directory, check_private
 from ipcq.errors import QueueNotFound, StorageError, UnsafeDirectory
 from ipcq.task import Queue
 
