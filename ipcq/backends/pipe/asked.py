@@ -216,7 +216,7 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.END_RUN: Asked({"task_id": _ID, "error": _ERROR, "pid": _PID, "retry_in": _DELAY}),
     Verb.ASK_WORKER: Asked({"worker_id": _TEXT, "request": _whole(min(WorkerRequest), max(WorkerRequest))}),
     Verb.TAKE_TURN: Asked({"name": _TEXT, "per_second": _ANY, "burst": _ANY}),
-    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED}),
+    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED, "waited": _AGE}),
     Verb.KEEP_PERMITS: Asked(
         {
             "who": _TOKEN,
