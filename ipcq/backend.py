@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from .layer import Layer
 from .result import ErrorInfo, TaskResult
 from .status import Status
-from .task import Queue, Task, TaskId
+from .task import Progress, Queue, Task, TaskId
 
 __all__ = [
     "AskWorker",
@@ -22,6 +22,7 @@ __all__ = [
     "EndRun",
     "FetchById",
     "Permit",
+    "OnProgress",
     "RegisterWorker",
     "Reschedule",
     "ResumeAbandoned",
@@ -29,6 +30,8 @@ __all__ = [
     "ShareLimits",
     "TaskStream",
     "Turn",
+    "ShowProgress",
+    "TellsProgress",
     "Update",
     "Vacuum",
     "WaitForCompletion",
@@ -36,6 +39,10 @@ __all__ = [
     "WorkerLease",
     "WorkerRequest",
 ]
+
+
+OnProgress = Callable[[TaskId, Progress], object]
+"""Called with a task that is awaited, and how far its run is."""
 
 
 class WorkerExit(NamedTuple):
@@ -152,6 +159,17 @@ class WorkerLease(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class TellsProgress(Protocol):
+    """A lease that takes in how far runs are. Where a lease is none, nobody is told, and nothing fails."""
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Note how far the run of a task is, in the place of what it told before; cheap, and from any thread.
+
+        Others may see it half a second later. Where the task is not this worker's any more, it does nothing.
+        """
+        ...
 
 
 @runtime_checkable
@@ -380,20 +398,45 @@ class Completions(Protocol):
 class WaitForCompletion(Protocol):
     """Can wait for results. Woken, not polled. Only DONE and KILLED are results."""
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> Completions:
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> Completions:
         """Results in completion order, each id once.
 
         `TaskNotFound` at once for an unknown id; iterating raises `WaitTimeout` when ``timeout``
         seconds passed since the call, and `ResultExpired` for one removed meanwhile.
+
+        Args:
+            on_progress: called in the thread that waits, four times a second at the most for each task that
+                is still awaited, when its run has told something new. What it raises ends that look, and is
+                raised there. It needs a backend that can `ShowProgress`.
         """
         ...
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task; errors as `wait_for`."""
         ...
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
+        ...
+
+
+@runtime_checkable
+class ShowProgress(Protocol):
+    """Can show how far runs are: its leases are `TellsProgress`, tasks that it gives have `Task.progress`."""
+
+    def running_progress(self, since: int = 0) -> tuple[int, Mapping[TaskId, Progress]]:
+        """How far each run is that has told it; at the cost of looking at what runs, not at all tasks.
+
+        Args:
+            since: the number of an earlier answer: where nobody told anything since then, there may be none.
+
+        Returns:
+            A number, and what was told.
+        """
         ...
 
 

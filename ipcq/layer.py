@@ -36,7 +36,10 @@ Layer = Callable[[Task[Any], Any, CallNext], Any]
 
 
 class ForcedStop(BaseException):
-    """Raised inside a handler by a forced stop; layers and handlers let it pass."""
+    """Raised inside a handler by a forced stop; layers and handlers let it pass.
+
+    Also by a lease that was told to `hurry` while it waited for room.
+    """
 
 
 class Overrun(ForcedStop):
@@ -118,14 +121,20 @@ def acknowledge(task: Task[Any], context: Any, call_next: CallNext) -> None:
         except BaseException as error:  # SystemExit too: a task must not end its worker
             _fail(lease, task, error)
         else:
-            try:
-                lease.finish(task, value)
-            except _NOBODY:
-                raise
-            except Exception as error:  # the value has no encoded form, or no room
-                _fail(lease, task, error)
+            _finish(lease, task, value)
+    except ForcedStop:  # while it waited for room
+        lease.give_back(task)
     except LeaseLost as lost:
         log.info("task %s: %s", task.id, lost)
+
+
+def _finish(lease: Any, task: Task[Any], value: Any) -> None:
+    try:
+        lease.finish(task, value)
+    except _NOBODY:
+        raise
+    except Exception as error:  # the value has no encoded form, or no room
+        _fail(lease, task, error)
 
 
 def _put_off(lease: Any, task: Task[Any], later: PutOff) -> None:

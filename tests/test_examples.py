@@ -168,3 +168,23 @@ def test_two_sides() -> None:
 def test_coroutines() -> None:
     """One process waits for as many answers at a time as it was told."""
     assert _run("coroutines") == "100 answers by 1 process, up to 20 at a time\n"
+
+
+def test_forwarded_logs() -> None:
+    """What tasks log and print is shown where they were pushed, with their names, and nowhere else."""
+    assert _run("forwarded_logs").splitlines() == [
+        "INFO thumbs: making a.jpg",
+        "a.jpg says: half way",
+        "INFO thumbs: making b.jpg",
+        "b.jpg says: half way",
+    ]
+
+
+def test_progress(private_directory: Path) -> None:
+    """Each task has its result; without a terminal there are no bars, and no queue is left."""
+    assert _run("progress").splitlines() == [
+        "2,262 primes below 20,000",
+        "3,245 primes below 30,000",
+        "4,203 primes below 40,000",
+    ]
+    assert list(private_directory.iterdir()) == []

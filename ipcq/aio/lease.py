@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..backend import TaskStream, WorkerLease, WorkerRequest
 from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task, TaskId
+from ..task import Progress, Task, TaskId
 from .calls import Calls
 
 __all__ = ["AsyncLease"]
@@ -55,6 +56,12 @@ class AsyncLease:
     async def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves; twice a second is enough. See `WorkerLease.heartbeat`."""
         return await self._calls.run(self._lease.heartbeat)
+
+    async def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; nothing where the backend cannot show it."""
+        tell: Callable[[Task[Any], Progress], None] | None = getattr(self._lease, "progress", None)
+        if tell is not None:
+            await self._calls.run(tell, task, progress)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

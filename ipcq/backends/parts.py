@@ -89,13 +89,20 @@ def read_parts(
     metadata: Any = None,
     keep_result: bool = True,
     run_timeout: float | None = None,
+    **others: object,
 ) -> Parts:
     """Check the parts that a push was given.
 
     Raises:
+        TypeError: there is no such part.
         ValueError: one is out of bounds.
         CodecError: the metadata is no plain mapping.
     """
+    for name in others:
+        raise TypeError(
+            f"{name!r} is no part of a task; there are id, priority, run_at, max_attempts, max_deaths,"
+            " run_timeout, metadata, keep_result"
+        )
     _check("max_attempts", max_attempts, 1, MAX_ATTEMPTS)
     _check("max_deaths", max_deaths, 0, MAX_DEATHS)
     _check("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
@@ -156,7 +163,7 @@ def _duration(run_timeout: float | None) -> int:
     """The limit of a run in microseconds, 0 for none; ValueError where it is out of bounds."""
     if run_timeout is not None and not 0 < run_timeout < 1e9:
         raise ValueError(f"run_timeout must be seconds above 0, or None for no limit; not {run_timeout!r}")
-    return round(run_timeout * 1e6) if run_timeout else 0
+    return max(1, round(run_timeout * 1e6)) if run_timeout else 0  # however short, it is one
 
 
 def moment(run_at: float) -> int:

@@ -87,8 +87,7 @@ class Turnstile:
         try:
             if not file.is_current():
                 return _BUSY
-            planned = int.from_bytes(os.pread(file.fd, _BYTES, 0), "little", signed=True)
-            plan = gcra.turn(planned, round(self._clock() * 1e9))
+            plan = gcra.turn(_planned(file), round(self._clock() * 1e9))
             if plan.taken:  # written by one call: a reader finds the old number or the new one
                 os.pwrite(file.fd, plan.planned.to_bytes(_BYTES, "little", signed=True), 0)
             return Turn(plan.taken, plan.wait / 1e9)
@@ -118,6 +117,18 @@ class Turnstile:
             if not byte:
                 return None  # else the file was removed in this moment
 
+    def forget(self, name: str) -> bool:
+        """Remove the file of that name, if that makes no difference to anybody; whether it was removed."""
+        try:
+            file = open_lock_file(self._place + name, create=False)
+        except OSError:
+            return False
+        try:
+            is_past = _planned(file) <= self._clock() * 1e9
+            return is_past and file.remove_unheld()
+        finally:
+            file.release()
+
     def _open(self, name: str) -> LockFile | None:
         """The file of that name; None where there is no room for one now."""
         path = self._place + check_name(name)
@@ -127,6 +138,10 @@ class Turnstile:
             if error.errno == errno.ENOSPC:
                 return None
             raise _failed(path, error) from error
+
+
+def _planned(file: LockFile) -> int:
+    return int.from_bytes(os.pread(file.fd, _BYTES, 0), "little", signed=True)
 
 
 def _let_go(file: LockFile, byte: int) -> None:

@@ -12,6 +12,7 @@ from ..errors import Abort
 from ..layer import CallNext, Overrun, PutOff, failure_of
 from ..task import Task
 from .circuit import Circuit
+from .naming import errors_of
 
 __all__ = ["CircuitBreaker"]
 
@@ -37,6 +38,7 @@ class CircuitBreaker:
 
     Raises:
         ValueError: a number is out of bounds.
+        TypeError: ``on`` is no class of errors.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class CircuitBreaker:
                 f" failures={failures!r}, window={window!r}, reset_after={reset_after!r}"
             )
         self._again = partial(CircuitBreaker, failures, window, reset_after, on, clock=clock)
-        self._on, self._clock = on, clock
+        self._on, self._clock = errors_of("on", on), clock
         self._circuit = Circuit(failures, window, reset_after)
         self._lock = threading.Lock()
 

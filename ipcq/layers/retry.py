@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import Abort, RetryAfter
 from ..layer import CallNext, GivenUp
 from ..task import Task
+from .naming import errors_of
 
 __all__ = ["Retry"]
 
@@ -30,6 +31,7 @@ class Retry:
 
     Raises:
         ValueError: a number is out of bounds.
+        TypeError: ``on`` or ``give_up_on`` is no class of errors.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Retry:
                 f" delay={delay!r}, factor={factor!r}, longest={longest!r}, jitter={jitter!r}"
             )
         self._delay, self._factor, self._longest, self._jitter = delay, factor, longest, jitter
-        self._on, self._give_up_on = on, give_up_on
+        self._on, self._give_up_on = errors_of("on", on), errors_of("give_up_on", give_up_on)
         self._chance = chance or random.Random()
 
     def __repr__(self) -> str:

@@ -243,7 +243,8 @@ class LogReceiver:
             found = load(data)
         except Malformed as error:
             self.malformed += 1
-            log.warning("a message that is none: %s", error)
+            if self.malformed == 1:  # the others are counted: whoever sends garbage may send much
+                log.warning("a message that is none was dropped: %s", error)
             return
         try:
             if isinstance(found, Output):

@@ -63,6 +63,10 @@ class Run:
 
         return Lines(send, LONGEST_OUTPUT)
 
+    def begin(self) -> None:
+        """Have the way kept open for it."""
+        self._channel.runs += 1
+
     def log(self, record: logging.LogRecord) -> None:
         """Send a record; in the receiver's own process it is there already."""
         if self._open and not self._channel.own:
@@ -80,7 +84,8 @@ class Run:
         for lines in self._lines.values():
             lines.end()
         self._open = False
-        self._channel.settle(self._origin)
+        self._channel.runs -= 1
+        self._channel.settle()
 
 
 current: ContextVar[Run | None] = ContextVar("ipcq.logs", default=None)
@@ -130,9 +135,11 @@ class Forwarding:
     @contextmanager
     def _forwarded(self, run: Run) -> Iterator[None]:
         with self._hooked(run.level, run.captures):
-            token = current.set(run)
+            before = current.get()
+            current.set(run)
+            run.begin()
             try:
                 yield
             finally:
-                current.reset(token)
                 run.end()
+                current.set(before)  # not by a token: a coroutine that was left behind ends in any context

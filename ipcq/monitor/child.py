@@ -55,7 +55,7 @@ class SupervisedWorker(Worker):
         """Stop; give back what runs, or break it off, only if the Monitor says so."""
         self.stop()
         if self.urgent:
-            self._stop.force()
+            self.force()
         overrun = self.limit.overrun()
         if overrun is not None:
             self._overrun(self.limit.task_id, overrun)

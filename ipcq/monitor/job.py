@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import HandlerNotFound, NotSupported
 from ..layer import Layer
 from ..limits import Limits
+from ..worker.checking import check_backend, check_layers, check_listener, check_provide
 from ..worker.handler import Handler, check_handler
 from ..worker.injection import Prepares, Provide
 from ..worker.kinds import check_kinds
@@ -57,6 +58,11 @@ class Job(NamedTuple):
         """
         check_handler(handler)
         layers = tuple(layers)
+        check_backend(backend)
+        check_layers(layers)
+        check_provide(provide or {})
+        if on_event is not None:
+            check_listener(on_event)
         if not isinstance(handler, (str, Prepares)):  # names are looked for where they are run
             check_kinds(handler, layers, concurrency)
         try:

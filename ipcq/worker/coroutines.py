@@ -202,7 +202,7 @@ class Coroutines:
 
     def _started(self, task: Task[Any]) -> Any:
         _ = task.args  # what cannot be decoded is not run; the acknowledgement says so itself
-        return self._call(task, self._context)
+        return self._call(task, self._context.of(task))
 
     def _ended(self, run: Run) -> None:
         """Have it stored how it ended; until then it has its place among those that run."""

@@ -15,6 +15,7 @@ from ..logs.hooks import hooked
 from ..logs.running import Forwarding
 from ..task import Task, TaskId
 from . import events
+from .checking import check_backend, check_layers, check_listener, check_provide
 from .context import WorkerContext
 from .handler import Handler, check_handler, resolve
 from .heartbeat import Heartbeat
@@ -60,7 +61,8 @@ class Worker:
 
     Raises:
         HandlerNotFound: the handler is not there, or cannot be called.
-        TypeError: nothing provides one of its parameters; or a layer is a coroutine function, and it is not.
+        TypeError: nothing provides one of its parameters; a layer is a coroutine function, and it is not; or
+            something is not what it should be, such as a class that is no layer yet.
         ValueError: concurrency or prefetch is out of bounds.
     """
 
@@ -83,6 +85,9 @@ class Worker:
             raise ValueError(f"prefetch must be 1 or more, not {prefetch}: it counts the running task, too")
         function = resolve(handler) if isinstance(handler, str) else handler
         self._layers = tuple(layers)
+        check_backend(backend)
+        check_layers(self._layers)
+        check_provide(provide or {})
         self._awaits = awaits(function)
         check_kinds(function, self._layers, concurrency)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{token_hex(2)}"
@@ -97,6 +102,7 @@ class Worker:
         self._tasks = 0
         self._stream: TaskStream | Coroutines | None = None  # what `stop` is to wake
         self._loop: Coroutines | None = None
+        self._lease: WorkerLease | None = None
         self._pause = Pause()
         self._idle = False
         self._tell = Teller(self.name, str(getattr(backend, "queue", "")))
@@ -142,9 +148,11 @@ class Worker:
                 Heartbeat(lease, self._obey, beaten=self._beaten),
             ):
                 started = True
+                self._lease = lease
                 self._tell(events.Start)
                 self._work(lease, until_empty)
         finally:
+            self._lease = None
             self._state = WorkerState.STOPPED
             if started:
                 self._tell(events.Stop)
@@ -160,6 +168,7 @@ class Worker:
         Returns:
             The listener.
         """
+        check_listener(listener)
         self._tell.listeners.append(listener)
         return listener
 
@@ -210,7 +219,14 @@ class Worker:
         self._signals += 1
         self.stop()
         if self._signals > 1:
-            self._stop.force()
+            self.force()
+
+    def force(self) -> None:
+        """Give back what runs, in the main thread; what only waits for room to be stored, too."""
+        hurry = getattr(self._lease, "hurry", None)
+        if hurry is not None:
+            hurry()
+        self._stop.force()
 
     def progressed(self) -> None:
         """Called when it is about to take its first task, and after each one; for subclasses."""
@@ -309,7 +325,9 @@ class Worker:
                 context.lease.give_back(task)
             else:
                 self._idle = False
+                context.task = task
                 chain(task, context)
+                context.task = None
                 del task  # or what it holds, such as a mapped payload, is ours until the next one comes
                 self._tasks += 1
                 context.tasks += 1

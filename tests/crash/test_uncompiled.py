@@ -17,6 +17,7 @@ HALVES = [
     ["tests/crash/test_images.py"],
     [
         "tests/crash/test_named_points.py",
+        "tests/crash/test_progress.py",
         "tests/properties/test_machine.py",
         "tests/unit/memory/test_bits.py",
     ],

@@ -99,6 +99,16 @@ def test_a_forced_stop_gives_the_task_back(lease: FakeLease) -> None:
     assert _run(lease, _raise(ForcedStop())) == [("give back", 3)]
 
 
+def test_a_forced_stop_while_it_is_stored_gives_the_task_back(lease: FakeLease) -> None:
+    """A value that waits for room when its worker is to end is not awaited."""
+
+    def finish(task: Task[Any], value: Any) -> None:
+        raise ForcedStop
+
+    lease.finish = finish  # type: ignore[method-assign]
+    assert _run(lease, lambda *_: 1) == [("give back", 3)]
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_task_is_put_off(lease: FakeLease, refused: bool) -> None:
     """Nothing is stored for a run that was not; but where the backend cannot put it off, it failed."""

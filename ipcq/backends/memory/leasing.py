@@ -11,9 +11,10 @@ from typing import Any
 
 from ...backend import WorkerRequest
 from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
@@ -42,6 +43,7 @@ from .layout import (
 )
 from .participant import TICK, Participant, Place, housekeep
 from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes, status_of
+from .progress import progress_word
 from .reading import Reader
 from .slots import generation
 
@@ -72,6 +74,7 @@ class MemoryLease:
         self._exchange = self.connection.exchange
         self._kind = self.codecs.mark | KIND_VALUE
         self.stream: MemoryStream | None = None
+        self._in_haste = False
         self.returned = Returned()  # by looks for tasks since the last heartbeat
 
     def __repr__(self) -> str:
@@ -88,10 +91,23 @@ class MemoryLease:
         """What another process asks of this worker."""
         return WorkerRequest(self.me.request)
 
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+        self.me.rouse()
+
     def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self.me.heartbeat()
         return self.returned.fetch() + back
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is."""
+        try:
+            place = self._place_of(task)
+        except LeaseLost:
+            return
+        self._exchange.tell(place, self.me.index, progress_word(progress))
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.
@@ -199,9 +215,19 @@ class MemoryLease:
         )
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `finish`; of no concern, for an error without room is told in a few words.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         run_at = microseconds() + max(0, round(retry_in * 1e6))
@@ -402,6 +428,8 @@ class MemoryLease:
             return False
         seen = connection.call(connection.finish.wait_for_room, self.me.index)
         try:
+            if self._in_haste:
+                raise ForcedStop
             self.me.sleep(seen, min(left, TICK))
         finally:
             connection.call(connection.finish.found_room, self.me.index)

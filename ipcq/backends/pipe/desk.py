@@ -11,7 +11,7 @@ from ...backend import WorkerExit, WorkerRequest
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from .asked import check_request
 from .awaited import Awaited
 from .frames import FrameError, Request, Verb
@@ -20,6 +20,7 @@ from .holders import Holders, Wanted
 from .members import Held, Members
 from .wire import (
     Encoded,
+    pack_histograms,
     pack_id,
     pack_ids,
     pack_info,
@@ -94,6 +95,7 @@ class Desk:
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
             Verb.POSTPONE: self._postpone,
+            Verb.TELL: self._tell,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -107,6 +109,7 @@ class Desk:
             Verb.CHECK_STATUS: self._check_status,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
+            Verb.RUNNING_PROGRESS: self._running_progress,
             Verb.VACUUM: self._vacuum,
             Verb.LIST_QUEUES: self._list_queues,
             Verb.LIST_WORKERS: self._list_workers,
@@ -115,6 +118,7 @@ class Desk:
             Verb.LIST_ALL_TASKS: self._list_all_tasks,
             Verb.GLOBAL_STATS: self._global_stats,
             Verb.QUEUE_STATS: self._queue_stats,
+            Verb.QUEUE_HISTOGRAMS: self._queue_histograms,
         }
         self._with_payload: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.PUSH: self._push,
@@ -285,26 +289,31 @@ class Desk:
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
-    ) -> Answer:
-        told = unpack_error(error)
-        return Answer(int(self.members.get(token).fail(_held(task_id, lease), told, retry_in, final)))
+    ) -> Waiting:
+        task, told = _held(task_id, lease), unpack_error(error)
+
+        def attempt() -> Answer:
+            return Answer(int(self.members.get(token).fail(task, told, retry_in, final)))
+
+        return _when_there_is_room(attempt)
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
         return Answer(self.members.get(token).give_back(_held(task_id, lease)))
 
     def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
-        """Put a task off, as there is room."""
         task = _held(task_id, lease)
 
-        def attempt(over: bool) -> Answer | None:
-            try:
-                return Answer(self.members.get(token).postpone(task, seconds))
-            except QueueFull:
-                if over:
-                    raise
-                return None
+        def attempt() -> Answer:
+            return Answer(self.members.get(token).postpone(task, seconds))
 
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+        return _when_there_is_room(attempt)
+
+    def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
+        """Note how far runs are."""
+        member = self.members.get(token)
+        for task_id, lease, done, total in told:
+            member.tell(_held(task_id, lease), Progress.of(done, total))
+        return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
 
@@ -380,6 +389,10 @@ class Desk:
         self.awaited.forget(token, unpack_ids(ids))
         return Answer()
 
+    def _running_progress(self, since: int) -> Answer:
+        seen, found = self._backend.running_progress(since)
+        return Answer([seen, [[pack_id(task_id), *told] for task_id, told in found.items()]])
+
     def _vacuum(self, older_than: float, statuses: list[int]) -> Answer:
         return Answer(self._backend.vacuum(older_than=older_than, statuses=[Status(s) for s in statuses]))
 
@@ -406,9 +419,26 @@ class Desk:
     def _queue_stats(self, queue: str | None) -> Answer:
         return Answer(pack_stats(self._backend.queue_stats(queue)))
 
+    def _queue_histograms(self, queue: str | None) -> Answer:
+        return Answer(pack_histograms(self._backend.queue_histograms(queue)))
+
 
 def _until(wait: float, most: float = LONGEST_WAIT) -> float:
     return time.monotonic() + min(max(0.0, wait), most)
+
+
+def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
+    """Do it as soon as it meets no `QueueFull`."""
+
+    def once(over: bool) -> Answer | None:
+        try:
+            return attempt()
+        except QueueFull:
+            if over:
+                raise
+            return None
+
+    return Waiting(_until(LONGEST_WAIT), once, ROOM_FOR_A_VALUE)
 
 
 def _held(task_id: bytes, lease: list[int]) -> Held:

@@ -96,6 +96,9 @@ class Verb(IntEnum):
     TAKE_TURN = 33
     TAKE_PERMIT = 34
     KEEP_PERMITS = 35
+    TELL = 36
+    RUNNING_PROGRESS = 37
+    QUEUE_HISTOGRAMS = 38
 
 
 class Outcome(IntEnum):

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, NamedTuple, Protocol, cast
 
-from ...backend import ResumeAbandoned, TaskStream, WorkerLease
+from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
 from ...errors import IpcqError, LeaseLost, QueueFull, StorageError, WorkerExists
 from ...expose import LARGEST_PAGE, Filter, Page
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity, identity_is_gone, own_identity
 from ..returned import Returned
 from .bounds import WORKERS, Quota
@@ -25,7 +25,7 @@ _MOST_HANDED = 1 << 16  # tasks in the hands of one worker
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Lease(WorkerLease, Protocol):
+class _Lease(WorkerLease, TellsProgress, Protocol):
     """A worker that another process can go on with."""
 
     @property
@@ -38,6 +38,16 @@ class _Lease(WorkerLease, Protocol):
     def finish_many(
         self, tasks: Sequence[Task[Any]], values: Iterable[Any], *, patience: float | None = None
     ) -> None: ...
+
+    def fail(
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
+    ) -> Status: ...
 
     def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool: ...
 
@@ -148,12 +158,12 @@ class Member:
         self._is_rid_of(task.id for task in tasks)
 
     def fail(self, task: Held, error: ErrorInfo, retry_in: float, final: bool) -> Status:
-        """As `WorkerLease.fail`."""
+        """As `WorkerLease.fail`; `QueueFull` where there is no room now."""
         if not self.has(task):
             raise self._lost(task)
         told: Any = task
         try:
-            status = self.lease.fail(told, error, retry_in=retry_in, final=final)
+            status = self.lease.fail(told, error, retry_in=retry_in, final=final, patience=0.0)
         except LeaseLost:
             self._is_rid_of([task.id])
             raise
@@ -177,6 +187,12 @@ class Member:
         put_off = self.lease.postpone(told, seconds, patience=0.0)
         self._is_rid_of([task.id])
         return put_off
+
+    def tell(self, task: Held, progress: Progress) -> None:
+        """As `TellsProgress.progress`."""
+        if self.has(task):
+            told: Any = task
+            self.lease.progress(told, progress)
 
     def has(self, task: Held) -> bool:
         """Whether it was handed that task, under that lease."""

@@ -9,7 +9,7 @@ from secrets import token_bytes
 from types import TracebackType
 from typing import Any
 
-from ...errors import IpcqError, QueueClosed
+from ...errors import IpcqError
 from ...pacing import check_limit, check_name
 from ..liveness import own_identity
 from .channels import PATIENCE, Channels
@@ -133,10 +133,9 @@ class Permits:
         while self._goes_on(self._news.wait(_TICK)):
             try:
                 self._tell(PATIENCE)
-            except QueueClosed:
-                return
-            except IpcqError:  # no server for half a minute: there may be one again
-                continue
+            except IpcqError:  # no server for half a minute, or its queue is gone: there may be one again
+                if self._channels.closed:
+                    return
 
     def _goes_on(self, woken: bool) -> bool:
         """Whether there may be something to tell; where not, the next change starts another thread."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from struct import iter_unpack
 from typing import Any
 
 from ...codecs import MsgpackCodec
-from ...expose import Filter, QueueInfo, RunningWorker, Statistic, StatType
+from ...expose import Filter, Histogram, QueueInfo, RunningWorker, Statistic, StatType
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..memory.parts import HeldTask
 from .frames import LARGEST_BLOB, FrameError
 
@@ -20,6 +20,7 @@ __all__ = [
     "Passing",
     "pack_error",
     "pack_filter",
+    "pack_histograms",
     "pack_id",
     "pack_ids",
     "pack_info",
@@ -29,6 +30,7 @@ __all__ = [
     "pack_worker",
     "unpack_error",
     "unpack_filter",
+    "unpack_histograms",
     "unpack_id",
     "unpack_ids",
     "unpack_info",
@@ -121,19 +123,21 @@ def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
         place,
         list(task.lease) if task.lease is not None else None,
         _PLAIN.encode(dict(task.metadata)) if task.metadata else b"",
+        task.progress,
         *_fields_of(task),
     ]
 
 
 def unpack_task(row: Sequence[Any], blobs: Sequence[bytes], decoding: Decoding) -> Task[Any]:
     """The task again, whose arguments are decoded when they are first read."""
-    task_id, status, place, lease, metadata, *others = row
+    task_id, status, place, lease, metadata, told, *others = row
     parts = dict(zip(_FIELDS, others, strict=True))
     return Task(
         unpack_id(task_id),
         status=Status(status),
         metadata=_PLAIN.decode(metadata) if metadata else {},
         lease=Lease(*lease) if lease is not None else None,
+        progress=Progress(*told) if told is not None else None,
         payload=blobs[place] if place is not None else None,
         _decode=decoding(parts["codec"]),  # type: ignore[arg-type] # bytes are what it is given here
         **parts,
@@ -217,6 +221,19 @@ def pack_stats(stats: Iterable[Statistic]) -> list[Any]:
 def unpack_stats(rows: Iterable[Sequence[Any]]) -> list[Statistic]:
     """The figures again."""
     return [Statistic(title, StatType(kind), value, priority) for title, kind, value, priority in rows]
+
+
+def pack_histograms(found: Mapping[str, Histogram]) -> list[Any]:
+    """Durations by classes."""
+    return [[title, [list(each) for each in one.buckets], one.sum] for title, one in found.items()]
+
+
+def unpack_histograms(rows: Iterable[Sequence[Any]]) -> dict[str, Histogram]:
+    """The same again."""
+    return {
+        title: Histogram(tuple((bound, count) for bound, count in buckets), total)
+        for title, buckets, total in rows
+    }
 
 
 def pack_info(info: QueueInfo) -> list[Any]:

@@ -14,12 +14,14 @@ from typing import Any
 from ...backend import WorkerRequest
 from ...codec import Codec
 from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..bells import Bells
 from ..liveness import own_identity
+from ..progress import ProgressTeller, Told
 from .channels import PATIENCE, Channel, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
@@ -32,6 +34,7 @@ LAST_PATIENCE = 2.0
 LONGEST_DELAY = 1e10  # seconds
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
+_TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
 _LARGEST_PART = 16 << 20  # bytes of values in one message, unless one alone is larger
 _WAIT = 0.4  # seconds that the server keeps the question for a task
@@ -52,13 +55,14 @@ class PipeLease:
         self._codec = codec
         self._pid = os.getpid()
         self._request = WorkerRequest.RUN
-        self._closed = False
+        self._closed = self._in_haste = False
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
         self._entering = threading.Lock()
         self._token = 0
         self._place: list[int] | None = None
+        self._teller = ProgressTeller(self._send_progress)
         self._enter(PATIENCE)
 
     def __repr__(self) -> str:
@@ -128,6 +132,7 @@ class PipeLease:
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
+                self._teller.forget(task.id)
 
     # --- what a worker does -----------------------------------------------------------------------------
 
@@ -143,9 +148,25 @@ class PipeLease:
 
     def heartbeat(self) -> list[TaskId]:
         """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
         request, back = self.ask(Verb.BEAT)
         self._request = WorkerRequest(request)
+        self._teller.flush()  # what a server did not hear that got to know us only now
         return unpack_ids(back)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; sent four times a second at the most."""
+        self._teller.tell(task, progress)
+
+    def _send_progress(self, told: Sequence[Told]) -> None:
+        """Tell the server, of those that are ours still; a new one hears it after the next heartbeat."""
+        rows = [
+            [pack_id(task.id), list(task.lease), *progress]
+            for task, progress in told
+            if task.lease is not None and self._has.get(task.id) == task.lease and self.is_ours
+        ]
+        if rows:
+            self.channels().call(Verb.TELL, self._token, rows, patience=_TELL_PATIENCE)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -154,6 +175,10 @@ class PipeLease:
         response, token = self._finish([task], [data], stream is not None and stream.wants_more)
         if stream is not None:
             stream.keep(response, token)
+
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
 
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
@@ -190,6 +215,8 @@ class PipeLease:
                 done = set(full.accepted)
                 self._is_rid_of(task for task, _ in left if task.id in done)
                 left = [each for each in left if each[0].id not in done]
+                if self._in_haste:
+                    raise ForcedStop from None
                 if not full.waiting_helps or time.monotonic() > until:
                     for task, value in left:
                         self.fail(task, _no_room(len(value), full), final=True)
@@ -198,12 +225,11 @@ class PipeLease:
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        held = self._held(task)
-        with self._ending(task):
-            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
+        told = [*self._held(task), pack_error(error), retry_in, final]
+        return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
@@ -217,12 +243,18 @@ class PipeLease:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
         if task.lease is None or not self.is_ours:
             return False
-        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        return bool(self._ask_for_room(task, Verb.POSTPONE, *self._held(task), seconds))
+
+    def _ask_for_room(self, task: Task[Any], verb: Verb, *body: Any) -> Any:
+        """Have a task put where it needs no worker, once there is room for that; a minute at the most."""
+        until = time.monotonic() + _ROOM_PATIENCE
         while True:
             try:
                 with self._ending(task):
-                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+                    return self.ask(verb, *body)
             except QueueFull:
+                if self._in_haste:
+                    raise ForcedStop from None
                 if time.monotonic() > until:
                     raise
 

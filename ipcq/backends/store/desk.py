@@ -132,6 +132,7 @@ class Desk:
             Lease(0, task.created, task.epoch, owner.number) if owner else None,
             codec.decode if decode else None,
             None if decode else payload,
+            task.progress,
         )
 
     # --- writing ----------------------------------------------------------------------------------
@@ -193,14 +194,21 @@ class Desk:
         except QueueFull:
             return 0
 
-    def commit(self, changes: Sequence[Change], until: float) -> list[int] | None:
-        """`View.commit`, waiting until then (by the monotonic clock) for room where there is none."""
+    def commit(
+        self, changes: Sequence[Change], until: float, waits: Callable[[], object] = lambda: None
+    ) -> list[int] | None:
+        """`View.commit`, waiting until then (by the monotonic clock) for room where there is none.
+
+        Args:
+            waits: called before each look while it waits; may raise.
+        """
         while True:
             try:
                 return self.view.commit(changes)
             except QueueFull:
                 if time.monotonic() >= until:
                     raise
+                waits()
                 if not self.give_way(BATCH):
                     time.sleep(_PAUSE)
 

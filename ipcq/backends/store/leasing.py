@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...backend import WorkerRequest
 from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
+from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
+from ..progress import ProgressTeller
 from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
@@ -26,6 +29,7 @@ from .members import WorkerRecord, dump_worker
 from .moves import finish, give_back, postpone, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -67,8 +71,11 @@ class StoreLease:
         self.stream: StoreStream | None = None
         self.returned = Returned()  # by looks for tasks since the last heartbeat
         self.closed = False
+        self._in_haste = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
+        self._noting = threading.RLock()  # while what is held is compared, and changed
+        self._teller = ProgressTeller(StoredProgress(self))
         self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
         self._opener = os.getpid()
@@ -125,6 +132,7 @@ class StoreLease:
     def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self._recovery.tick()
+        self._teller.flush()
         self._beat_once()
         return self.returned.fetch() + back
 
@@ -189,7 +197,27 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
-        self._held.pop(task_id, None)
+        self._teller.forget(task_id)
+        with self._noting:
+            self._held.pop(task_id, None)
+
+    def replace(self, before: Held, after: Held) -> None:
+        """Note how a task of ours is now, unless another thread has ended it, or changed it, meanwhile."""
+        with self._noting:
+            if self._held.get(before.task.id) is before:
+                self._held[before.task.id] = after
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; stored four times a second at the most."""
+        self._teller.tell(task, progress)
+
+    def hurry(self) -> None:
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        self._in_haste = True
+
+    def _waits(self) -> None:
+        if self._in_haste:
+            raise ForcedStop
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value.
@@ -265,13 +293,23 @@ class StoreLease:
         return changes
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `postpone`.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         delay = max(0, round(retry_in * 1e6))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status
 
@@ -311,7 +349,7 @@ class StoreLease:
         patience = Patience()
         held = self._held.get(task_id) or self.look(task_id, epoch)
         while held is not None and held.task.epoch == epoch:
-            if self.desk.commit([self.desk.put(moved(held), held.version)], until):
+            if self.desk.commit([self.desk.put(moved(held), held.version)], until, self._waits):
                 self.drop(task_id)
                 return True
             patience.lost(f"task {held.task.id}")
@@ -342,7 +380,7 @@ class StoreLease:
             changes = ended(held)
             begun = start(following.task, microseconds()) if following is not None else None
             also = [self.desk.put(begun, following.version)] if begun is not None and following else []
-            versions = self.desk.commit([*changes, *also], until)
+            versions = self.desk.commit([*changes, *also], until, self._waits)
             if versions is not None:
                 self.drop(task.id)
                 if begun is not None:

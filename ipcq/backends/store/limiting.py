@@ -10,7 +10,7 @@ from glob import escape, glob
 from secrets import token_hex
 
 from ...backend import Turn
-from ...directory import private_directory
+from ...directory import base_directory, check_private, private_directory
 from ...errors import CorruptQueue
 from ..turnstile import HeldPermit, Turnstile
 from .contract import TaskStore, Write
@@ -18,7 +18,7 @@ from .handle import Handle
 from .keys import limits_key, read_key
 from .view import Change, Patience, View
 
-__all__ = ["DIRECTORY", "Limiting", "limits_ids", "remove_limits"]
+__all__ = ["DIRECTORY", "Limiting", "limits_ids", "remove_limits", "sweep_limits"]
 
 DIRECTORY = ".limits"
 """Beside the queues in shared memory; the files of a queue begin with its id and a dot."""
@@ -78,3 +78,18 @@ def remove_limits(base: str, ids: Iterable[str]) -> None:
         for path in glob(os.path.join(escape(base), DIRECTORY, f"{each}.*")):
             with suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def sweep_limits() -> int:
+    """Remove the files of limits that nobody uses just now; how many.
+
+    A store does not say when its queue is gone. Where it is not, the next one who needs a file makes it.
+    """
+    directory = os.path.join(base_directory(), DIRECTORY)
+    try:
+        check_private(directory)
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return 0
+    turnstile = Turnstile(os.path.join(directory, ""))
+    return sum(turnstile.forget(name) for name in names)

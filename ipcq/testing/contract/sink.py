@@ -144,6 +144,8 @@ def parts_out_of_bounds(scene: Scene) -> None:
         expect_raises(ValueError, scene.backend.push, 1, **parts)
     expect_raises(TypeError, scene.backend.push, 1, no_such_part=1)
     expect_equal(there.do(total), 0, "tasks in the queue")
+    scene.backend.push(1, run_timeout=1e-9)
+    expect_equal(bool(scene.backend.list_tasks().items[0].timeout), True, "a timeout, however short")
 
 
 def a_moment_in_the_past(scene: Scene) -> None:

@@ -196,3 +196,9 @@ def test_a_copy_begins_anew() -> None:
         "OSError",
         "PutOff",
     ]
+
+
+def test_what_is_no_class_of_errors_is_refused() -> None:
+    """At once, not when the first run fails."""
+    with pytest.raises(TypeError, match=r"on=.* class of errors"):
+        CircuitBreaker(on=[OSError])  # type: ignore[arg-type]

@@ -117,3 +117,10 @@ def test_it_can_be_pickled() -> None:
     assert repr(pickle.loads(pickle.dumps(Retry(2)))) == repr(Retry(2))
     copy = pickle.loads(pickle.dumps(RetryAfter(5, "later")))
     assert (copy.seconds, str(copy)) == (5, "later")
+
+
+@pytest.mark.parametrize("options", [{"on": [OSError]}, {"on": "OSError"}, {"give_up_on": (OSError, 5)}])
+def test_what_is_no_class_of_errors_is_refused(options: dict[str, Any]) -> None:
+    """At once, not when the first run fails, which would hide its error."""
+    with pytest.raises(TypeError, match=f"{next(iter(options))}=.* class of errors"):
+        Retry(**options)

@@ -61,10 +61,15 @@ def test_the_end_of_a_run_tells_too(ends: tuple[Channel, socket.socket]) -> None
     channel, far = ends
     while not channel.dropped:
         channel.send(ORIGIN, LINE)
-    channel.settle(ORIGIN)
+    channel.settle()
     assert channel.dropped == 1  # there still is no room
     _received(far)
-    channel.settle(ORIGIN)
+    channel.settle()
+    assert _received(far) == [Dropped(ORIGIN, 1)]
+    while not channel.dropped:
+        channel.send(ORIGIN, LINE)
+    _received(far)
+    channel.close()
     assert _received(far) == [Dropped(ORIGIN, 1)]
 
 
@@ -206,6 +211,12 @@ def test_a_worker_keeps_few_sockets() -> None:
     assert repr(channels) == "<Channels: 8>"
     assert first is not None
     assert first.gone
+    second = channels.get(names[2])
+    assert second is not None
+    second.runs = 1
+    for name in names:
+        channels.get(name)
+    assert (second.gone, repr(channels)) == (False, "<Channels: 8>")
     channels.close()
     for _, listener in made:
         listener.close()

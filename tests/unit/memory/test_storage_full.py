@@ -6,7 +6,7 @@ import errno
 import itertools
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import pytest
 from ipcq import ErrorInfo, MemoryStorage, QueueFull, Status, Task, TaskSinkError
 from ipcq.backends.memory import segment
 from ipcq.backends.memory.layout import META_WORDS, SLOT_CHUNK
+from ipcq.layer import ForcedStop
 from tests.disk import small_file_system
 
 from .acting import error_of, fetched, pattern, total, until, work, worker
@@ -242,6 +243,25 @@ def test_the_blobs_are_full(make_queue: MakeQueue) -> None:
                 assert bytes(task.args) == data
                 hands.lease.finish(task, b"")
         assert queue.vacuum() == count
+
+
+def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue) -> None:
+    """Neither one that waits nor one that would: its task stays RUNNING, to be given back."""
+    queue = make_queue(blob_bytes=4 * MIB, codec="raw")
+    ids = queue.push_bulk([b""] * 5)
+    with worker(queue) as hands, ThreadPoolExecutor(1) as pool:
+        hands.lease.finish(hands.take(), bytes(3 * MIB))
+        task = hands.take()
+        finishing = pool.submit(hands.lease.finish, task, bytes(3 * MIB))
+        assert not wait([finishing], 0.05).done
+        hands.lease.hurry()
+        with pytest.raises(ForcedStop):
+            finishing.result(20)
+        with pytest.raises(ForcedStop):
+            hands.lease.finish(task, bytes(3 * MIB))
+        assert hands.lease.give_back(task)
+        hands.lease.finish(hands.take(), b"there is room for this")
+    assert list(queue.check_status(ids).values()).count(Status.DONE) == 2
 
 
 @pytest.mark.parametrize("size", [300_000, 3 * MIB])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ipcq import CustomBackend, QueueFull, Status, Worker
+from ipcq import CustomBackend, ErrorInfo, QueueFull, Status, Worker
 from ipcq.backends.custom import CustomStore
+from ipcq.layer import ForcedStop
 from tests.disk import fill, small_file_system
 
 from .stores import Filling, database
@@ -71,6 +72,28 @@ def test_what_is_put_off_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None
         assert found is not None
         assert (found.status, store.tries) == (Status.PENDING, 4)
         assert not lease.postpone(task, 60)
+        stream.close()
+
+
+def test_a_worker_in_a_hurry_waits_for_no_room() -> None:
+    """Neither for the end of a run nor for one that is put off; what it has is its own still."""
+    store = Filling()
+    with CustomBackend(store=store) as queue, queue.register_worker("w") as lease:
+        queue.push(1)
+        stream = queue.poll(lease)
+        task = next(stream)
+        assert task is not None
+        store.refuses = lambda _: True
+        lease.hurry()
+        for call in (
+            lambda: lease.finish(task, 1),
+            lambda: lease.fail(task, ErrorInfo("E", "m")),
+            lambda: lease.postpone(task, 60),
+        ):
+            with pytest.raises(ForcedStop):
+                call()
+        store.refuses = lambda _: False
+        lease.finish(task, 1)
         stream.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ipcq.backend import WorkerRequest
 from ipcq.errors import HandlerNotFound, QueueClosed, WorkerExists
-from ipcq.layer import CallNext
+from ipcq.layer import CallNext, ForcedStop
 from ipcq.task import Task
 from ipcq.worker import Worker, WorkerContext, WorkerState
 from ipcq.worker.heartbeat import Heartbeat
@@ -315,6 +315,31 @@ def test_nothing_is_raised_inside_the_backend() -> None:
     Worker("w", backend, double).run()
 
     assert _outcomes(backend) == [("finish", 1, 2)]
+
+
+class Full(FakeLease):
+    """Has no room for a value, and waits for some, while signals come."""
+
+    hurried = False
+
+    def finish(self, task: Task[Any], value: Any) -> None:
+        _send()
+        assert not self.hurried
+        _send()
+        assert self.hurried
+        raise ForcedStop
+
+    def hurry(self) -> None:
+        self.hurried = True
+
+
+def test_the_second_signal_ends_a_wait_for_room() -> None:
+    """The task is given back, instead of a minute's waiting for somebody to fetch results."""
+    backend = FakeBackend([1, 2])
+    backend.lease = Full(log=backend.log)
+    Worker("w", backend, double).run()
+
+    assert _outcomes(backend) == [("give back", 1)]
 
 
 def test_signals_before_the_handler_begins_give_the_task_back() -> None:
