@@ -17,7 +17,7 @@ from ...status import Status
 from ..parts import HIGHEST_PRIORITY, LARGEST_METADATA, LOWEST_PRIORITY, MAX_ATTEMPTS, MAX_DEATHS
 from .frames import LARGEST_HEAD, MOST_BLOBS, FrameError, Request, Verb
 
-__all__ = ["ASKED", "Asked", "Kind", "check_request"]
+__all__ = ["ASKED", "Asked", "Kind", "check_request", "is_repeatable"]
 
 _WORD = (1 << 64) - 1  # the largest number that travels
 _LARGEST_PID = (1 << 31) - 1
@@ -29,6 +29,7 @@ _LAST_PAGE = 1 << 40
 _LARGEST_TOKEN = 32  # bytes
 _MOST_EXITS = 1 << 14
 _MOST_LAYERS = 1 << 10
+_MOST_TOLD = 1 << 15
 _MOST_PERMITS = _LARGEST_LIMIT = 100_000
 
 
@@ -141,6 +142,7 @@ _FILTER = _maybe(
     )
 )
 _QUEUE = _maybe(_TEXT)
+_PROGRESS = _row(id=_ID, lease=_LEASE, done=_ANY, total=_maybe(_ANY))
 _WANTED = _row(number=_NUMBER, name=_TEXT, limit=_whole(1, _LARGEST_LIMIT))
 
 # --- verbs ----------------------------------------------------------------------------------------
@@ -185,12 +187,7 @@ ASKED: Mapping[Verb, Asked] = {
     ),
     Verb.GIVE_BACK: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE}),
     Verb.POSTPONE: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE, "seconds": _ANY}),
-    Verb.TELL: Asked(
-        {
-            "token": _NUMBER,
-            "told": _many(_row(id=_ID, lease=_LEASE, done=_ANY, total=_maybe(_ANY)), MOST_BLOBS),
-        }
-    ),
+    Verb.TELL: Asked({"token": _NUMBER, "told": _many(_PROGRESS, _MOST_TOLD)}),
     Verb.FETCH_BY_ID: Asked({"task_id": _ID}, repeatable=True),
     Verb.UPDATE: Asked(
         {"task_id": _ID, "lease": _maybe(_LEASE), "row": _PARTS, "expect": _maybe(_STATUS)}, (1, 1)
@@ -230,10 +227,17 @@ ASKED: Mapping[Verb, Asked] = {
 }
 
 
+def is_repeatable(verb: Verb) -> bool:
+    """Whether it changes nothing."""
+    return verb in ASKED and ASKED[verb].repeatable
+
+
 def check_request(request: Request) -> Sequence[Any]:
     """The values of its fields, in their order; `FrameError` where it is not what its verb is asked with."""
     verb, body = request.verb, request.body
-    asked = ASKED[verb]
+    asked = ASKED.get(verb)
+    if asked is None:
+        raise FrameError(f"{verb.name} cannot be asked for: it does not say with what")
     values = [] if body is None else body
     if type(values) is not list or len(values) != len(asked.fields):
         raise FrameError(f"{verb.name} is asked with a list of {', '.join(asked.fields) or 'nothing'}")

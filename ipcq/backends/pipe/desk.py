@@ -312,7 +312,7 @@ class Desk:
         """Note how far runs are."""
         member = self.members.get(token)
         for task_id, lease, done, total in told:
-            member.progress(_held(task_id, lease), Progress.of(done, total))
+            member.tell(_held(task_id, lease), Progress.of(done, total))
         return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
