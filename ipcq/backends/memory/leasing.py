@@ -28,6 +28,7 @@ from .layout import (
     KIND_NO_ROOM,
     KIND_VALUE,
     LOST,
+    M_EPOCH,
     MOST_TAKEN,
     NEED_ARENA,
     NOBODY,
@@ -41,9 +42,10 @@ from .layout import (
     STARTED,
 )
 from .participant import TICK, Participant, Place, housekeep
-from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes, status_of
 from .progress import progress_word
 from .reading import Reader
+from .slots import generation
 
 __all__ = ["MemoryLease", "MemoryStream"]
 
@@ -200,6 +202,17 @@ class MemoryLease:
                     late.append(task)
                     full = error
         return full
+
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        slot = self.reader.find(task_id)
+        return (
+            slot is not None
+            and (slot.number, generation(slot.word)) == (lease.slot, lease.generation)
+            and slot.meta[M_EPOCH] == lease.epoch
+            and status_of(slot.word) is Status.DONE
+            and self.reader.unchanged(slot)
+        )
 
     def fail(
         self,

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...backend import WaitForCompletion
-from ...errors import ResultExpired, TaskNotFound
+from ...errors import ResultExpired
 from ...result import TaskResult
 from ...task import TaskId
+from .bounds import AWAITED, WAITS, Quota
 
 __all__ = ["Awaited"]
 
 _SILENCE = 60.0  # seconds after which somebody who waits is taken to be gone; who is not asks anew
 _PACE = 0.02  # seconds between two looks at tasks that others than this server pushed
 _MOMENT = 0.001  # seconds: a backend looks at those only when it may wait
+_LARGEST_FETCH = 64 << 20  # bytes of values in one answer, beside the last one
 
 
 @dataclass
@@ -25,9 +27,11 @@ class _Waiter:
     """One who waits.
 
     Attributes:
+        client: whose it is.
         came: results that it has not fetched; None for what was removed.
     """
 
+    client: bytes
     ids: set[TaskId] = field(default_factory=set)
     came: deque[tuple[TaskId, TaskResult[Any] | None]] = field(default_factory=deque)
     heard: float = field(default_factory=time.monotonic)
@@ -43,32 +47,43 @@ class Awaited:
         self._looked = 0.0
         self._askers: dict[TaskId, set[bytes]] = {}
         self._news: set[bytes] = set()
-        self._left: set[TaskId] = set()  # nobody awaits them any more, but the backend was asked for them
+        self._waits, self._tasks = Quota(WAITS), Quota(AWAITED)
 
     def __repr__(self) -> str:
         return f"<Awaited: {len(self._askers)} tasks by {len(self._waiters)}>"
 
-    def ask(self, token: bytes, ids: Iterable[TaskId]) -> bool:
-        """Wait for these, too; whether that one waited already. `TaskNotFound` asks for none of them."""
-        known = token in self._waiters
-        wanted = list(dict.fromkeys(ids))
-        self._check_those_left(wanted)
-        self._completions.add([each for each in wanted if each not in self._askers])
-        waiter = self._waiters.setdefault(token, _Waiter())
+    def ask(self, client: bytes, token: bytes, ids: Iterable[TaskId]) -> bool:
+        """Wait for these, too; whether that one waited already. `TaskNotFound` asks for none of them.
+
+        Raises:
+            StorageError: that client, or all of them together, wait for too many.
+        """
+        waiter = self._waiters.get(token)
+        known = waiter is not None
+        waiter = waiter or _Waiter(client)
+        wanted = [each for each in dict.fromkeys(ids) if each not in waiter.ids]
+        self._tasks.take(waiter.client, len(wanted))
+        try:
+            if not known:
+                self._waits.take(client)
+            self._add(wanted, known, client)
+        except BaseException:
+            self._tasks.give(waiter.client, len(wanted))
+            raise
+        self._waiters[token] = waiter
         waiter.heard = time.monotonic()
         waiter.ids.update(wanted)
         for task_id in wanted:
             self._askers.setdefault(task_id, set()).add(token)
-            self._left.discard(task_id)
         return known
 
-    def _check_those_left(self, ids: Iterable[TaskId]) -> None:
-        """`TaskNotFound` for one that was awaited before, and removed since: a backend says so only once."""
-        left = self._left.intersection(ids)
-        for task_id in left - self._backend.check_status(left).keys() if left else ():
-            raise TaskNotFound(
-                f"there is no task {task_id}: removed (by keep_result=False, vacuum or result_ttl)"
-            )
+    def _add(self, wanted: list[TaskId], known: bool, client: bytes) -> None:
+        try:
+            self._completions.add([each for each in wanted if each not in self._askers])
+        except BaseException:
+            if not known:
+                self._waits.give(client)
+            raise
 
     def forget(self, token: bytes, ids: Iterable[TaskId]) -> None:
         """One does not wait for these any more."""
@@ -76,19 +91,27 @@ class Awaited:
         if waiter is None:
             return
         self._news.add(token)  # it may have asked, and be told that there is nothing more
-        for task_id in ids:
-            waiter.ids.discard(task_id)
-            self._drop(task_id, token)
+        gone = waiter.ids.intersection(ids)
+        waiter.ids -= gone
+        self._drop(waiter, token, gone)
+        self._strike_if_over(token, waiter)
+
+    def _strike_if_over(self, token: bytes, waiter: _Waiter) -> None:
         if not waiter.ids and not waiter.came:
             del self._waiters[token]
+            self._waits.give(waiter.client)
 
-    def _drop(self, task_id: TaskId, token: bytes) -> None:
-        askers = self._askers.get(task_id)
-        if askers is not None:
+    def _drop(self, waiter: _Waiter, token: bytes, ids: set[TaskId]) -> None:
+        """It does not wait for these; where nobody else does, the backend is told so."""
+        self._tasks.give(waiter.client, len(ids))
+        left = []
+        for task_id in ids:
+            askers = self._askers.get(task_id, set())
             askers.discard(token)
             if not askers:
-                del self._askers[task_id]
-                self._left.add(task_id)
+                self._askers.pop(task_id, None)
+                left.append(task_id)
+        self._completions.discard(left)
 
     def fetch(self, token: bytes, most: int) -> list[tuple[TaskId, TaskResult[Any] | None]] | None:
         """What came for one; None where it is not known, or not any more."""
@@ -96,9 +119,13 @@ class Awaited:
         if waiter is None:
             return None
         waiter.heard = time.monotonic()
-        found = [waiter.came.popleft() for _ in range(min(most, len(waiter.came)))]
-        if not waiter.ids and not waiter.came:
-            del self._waiters[token]
+        found = list[tuple[TaskId, TaskResult[Any] | None]]()
+        room = _LARGEST_FETCH
+        while waiter.came and len(found) < most and room > 0:
+            found.append(waiter.came.popleft())
+            room -= _size(found[-1][1])
+        self._tasks.give(waiter.client, len(found))
+        self._strike_if_over(token, waiter)
         return found
 
     def look(self) -> set[bytes]:
@@ -127,7 +154,6 @@ class Awaited:
                 return
 
     def _came(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
-        self._left.discard(task_id)
         for token in self._askers.pop(task_id, ()):
             waiter = self._waiters[token]
             self._news.add(token)
@@ -138,6 +164,12 @@ class Awaited:
         """Forget those who are silent: they were killed, or do not care any more."""
         for token, waiter in list(self._waiters.items()):
             if now - waiter.heard > _SILENCE:
-                for task_id in waiter.ids:
-                    self._drop(task_id, token)
+                self._drop(waiter, token, waiter.ids)
+                self._tasks.give(waiter.client, len(waiter.came))
                 del self._waiters[token]
+                self._waits.give(waiter.client)
+
+
+def _size(result: TaskResult[Any] | None) -> int:
+    value = result.value if result is not None else None
+    return len(value) if isinstance(value, bytes) else 0

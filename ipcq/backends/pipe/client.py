@@ -74,7 +74,7 @@ class Pipe:
         ValueError: it is no endpoint; or one of both keys is missing.
         UnsafeDirectory: others could have put that server there, or can read the secret key.
         StorageError: no server answers there, or it refused our key; or it is on another machine, and there
-            are no keys; or the queue's codec is pickle, and the endpoint is no ``ipc://``.
+            are no keys; or the codec, of the queue or given, is pickle, and the endpoint is no ``ipc://``.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class Pipe:
         self._endpoint = check_endpoint(endpoint, keys=self._keys is not None)
         check_directory(endpoint)
         self._own = get_codec(codec) if codec is not None else None
+        if self._own is not None:
+            check_codec(self._endpoint, self._own)
         self._closed = False
         self._connect()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...backend import Permit, ShareLimits
+from ...errors import StorageError
 from ..liveness import Identity, identity_is_gone
 
 __all__ = ["Holders", "Wanted"]
@@ -16,6 +17,7 @@ _RECLAIMING = 1.5  # seconds that clients of a server before this one have to te
 _GLANCE = 0.05  # seconds between two looks for the dead by who finds no permit
 _SILENCE = 60.0  # seconds after which one who has nothing is forgotten
 _MOST_HELD = 100_000  # permits of one client
+_MOST_HOLDERS, _MOST_OF_ALL = 4096, 400_000  # clients, and their permits together
 
 
 class Wanted(NamedTuple):
@@ -81,8 +83,7 @@ class Holders:
         self._all: dict[bytes, _Holder] = {}
 
     def __repr__(self) -> str:
-        held = sum(len(holder.permits) for holder in self._all.values())
-        return f"<Holders: {len(self._all)} have {held} permits>"
+        return f"<Holders: {len(self._all)} have {self._count()} permits>"
 
     def take(self, who: bytes, told: list[int], wanted: Wanted) -> bool:
         """Give a client a permit, if there is one."""
@@ -125,19 +126,24 @@ class Holders:
         now = time.monotonic()
         holder = self._all.get(who)
         if holder is None:
+            if len(self._all) >= _MOST_HOLDERS:
+                raise StorageError(f"{_MOST_HOLDERS} clients ask this server for permits, which are the most")
             identity = Identity(*told)
             holder = self._all[who] = _Holder(identity if identity.can_be_seen else None, now)
         holder.heard = now
         return holder
 
     def _take(self, holder: _Holder, wanted: Wanted) -> bool:
-        if len(holder.permits) >= _MOST_HELD:
+        if len(holder.permits) >= _MOST_HELD or self._count() >= _MOST_OF_ALL:
             return False
         permit = self._backend.take_permit(wanted.name, wanted.limit)
         if permit is None:
             return False
         holder.permits[wanted.number] = permit
         return True
+
+    def _count(self) -> int:
+        return sum(len(holder.permits) for holder in self._all.values())
 
     def _bury(self, now: float) -> bool:
         """Look for the dead, unless that was a moment ago; whether it was done."""

@@ -22,7 +22,7 @@ from ..awaiting import AwaitedTasks
 from ..bells import Bells
 from ..liveness import own_identity
 from ..progress import ProgressTeller, Told
-from .channels import PATIENCE, Channel, Channels, Response
+from .channels import PATIENCE, Channel, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
 from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
@@ -36,6 +36,7 @@ _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
 _TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
+_LARGEST_PART = 16 << 20  # bytes of values in one message, unless one alone is larger
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
@@ -97,8 +98,10 @@ class PipeLease:
             token = self._token
             try:
                 return self.channels().call(verb, token, *body, blobs=blobs, patience=patience), token
-            except NotRegistered:
+            except NotRegistered as unknown:
                 self.enter_again(token, patience)
+                if verb is Verb.FINISH and was_sent_to_another(unknown):
+                    body = *body[:-1], True
 
     @property
     def token(self) -> int:
@@ -192,9 +195,9 @@ class PipeLease:
         if len(data) != len(tasks):
             raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
         lost: LeaseLost | None = None
-        for start in range(0, len(tasks), _TOGETHER):
+        for part in _messages(data):
             try:
-                self._finish(tasks[start : start + _TOGETHER], data[start : start + _TOGETHER], False)
+                self._finish(tasks[part], data[part], False)
             except LeaseLost as error:
                 lost = error
         if lost is not None:
@@ -207,7 +210,7 @@ class PipeLease:
             held, blobs = [self._held(task) for task, _ in left], [value for _, value in left]
             try:
                 with self._ending(*(task for task, _ in left)):
-                    return self._ask(Verb.FINISH, held, more, blobs=blobs)
+                    return self._ask(Verb.FINISH, held, more, False, blobs=blobs)
             except QueueFull as full:
                 done = set(full.accepted)
                 self._is_rid_of(task for task, _ in left if task.id in done)
@@ -293,6 +296,18 @@ class PipeLease:
     ) -> None:
         with suppress(IpcqError):  # the server is gone, and gave all back
             self.close(patience=LAST_PATIENCE)
+
+
+def _messages(data: Sequence[bytes]) -> Iterator[slice]:
+    """Which values go together into a message: few enough, and not too large, unless one alone is."""
+    start = size = 0
+    for number, value in enumerate(data):
+        if number > start and (number - start >= _TOGETHER or size + len(value) > _LARGEST_PART):
+            yield slice(start, number)
+            start, size = number, 0
+        size += len(value)
+    if data:
+        yield slice(start, len(data))
 
 
 def _no_room(size: int, error: QueueFull) -> ErrorInfo:

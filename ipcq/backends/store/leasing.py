@@ -15,7 +15,7 @@ from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Progress, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
 from ..progress import ProgressTeller
@@ -274,6 +274,11 @@ class StoreLease:
                 raise
         if lost is not None:
             raise lost
+
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        held = self.desk.load(task_id)
+        return held is not None and held.task.status is Status.DONE and held.task.epoch == lease.epoch
 
     def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
         desk = self.desk
