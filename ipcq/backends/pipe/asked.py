@@ -188,7 +188,7 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.GIVE_BACK: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE}),
     Verb.POSTPONE: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE, "seconds": _ANY}),
     Verb.TELL: Asked({"token": _NUMBER, "told": _many(_PROGRESS, _MOST_TOLD)}),
-    Verb.RUNNING_PROGRESS: Asked({"since": _NUMBER}, repeatable=True),
+    Verb.RUNNING_PROGRESS: Asked({"since": _whole(-1, _WORD)}, repeatable=True),
     Verb.FETCH_BY_ID: Asked({"task_id": _ID}, repeatable=True),
     Verb.UPDATE: Asked(
         {"task_id": _ID, "lease": _maybe(_LEASE), "row": _PARTS, "expect": _maybe(_STATUS)}, (1, 1)
