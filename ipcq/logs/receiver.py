@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
 import os
 import re
 import selectors
@@ -72,8 +73,9 @@ class LogReceiver:
     ) -> None:
         self.received = self.dropped = self.malformed = 0
         self._on_output = on_output or _log_output
+        least = operator.index(level)  # before there is anything to be taken back
         self._path, self._listener = listen()
-        self._wish = Wish(os.path.basename(self._path), int(level), bool(capture or on_output))
+        self._wish = Wish(os.path.basename(self._path), least, bool(capture or on_output))
         self._ringing, self._bell = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._ringing.setblocking(False)
@@ -282,7 +284,7 @@ class LogReceiver:
             each.close()
         self._workers.clear()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close what was inherited: for a forked child, in which workers would find nobody who reads."""
         self._busy, self._closing = 0, True
         self._let_go()
@@ -313,7 +315,7 @@ def _log_output(output: Output) -> None:
 
 def _abandon_all() -> None:
     for receiver in list(_receivers):
-        receiver.abandon()
+        receiver._abandon()
 
 
 _receivers: weakref.WeakSet[LogReceiver] = weakref.WeakSet()

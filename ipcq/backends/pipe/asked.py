@@ -188,7 +188,6 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.GIVE_BACK: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE}),
     Verb.POSTPONE: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE, "seconds": _ANY}),
     Verb.TELL: Asked({"token": _NUMBER, "told": _many(_PROGRESS, _MOST_TOLD)}),
-    Verb.RUNNING_PROGRESS: Asked({"since": _whole(-1, _WORD)}, repeatable=True),
     Verb.FETCH_BY_ID: Asked({"task_id": _ID}, repeatable=True),
     Verb.UPDATE: Asked(
         {"task_id": _ID, "lease": _maybe(_LEASE), "row": _PARTS, "expect": _maybe(_STATUS)}, (1, 1)
@@ -201,6 +200,7 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.AWAIT: Asked({"token": _TOKEN, "ids": _IDS}),
     Verb.RESULTS: Asked({"token": _TOKEN, "wait": _WAIT}),
     Verb.FORGET: Asked({"token": _TOKEN, "ids": _IDS}),
+    Verb.RUNNING_PROGRESS: Asked({"since": _whole(-1, _WORD)}, repeatable=True),
     Verb.VACUUM: Asked({"older_than": _AGE, "statuses": _many(_STATUS, len(Status))}),
     Verb.LIST_QUEUES: Asked(repeatable=True),
     Verb.LIST_WORKERS: Asked({"queue": _QUEUE}, repeatable=True),
@@ -213,7 +213,7 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.END_RUN: Asked({"task_id": _ID, "error": _ERROR, "pid": _PID, "retry_in": _DELAY}),
     Verb.ASK_WORKER: Asked({"worker_id": _TEXT, "request": _whole(min(WorkerRequest), max(WorkerRequest))}),
     Verb.TAKE_TURN: Asked({"name": _TEXT, "per_second": _ANY, "burst": _ANY}),
-    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED}),
+    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED, "waited": _AGE}),
     Verb.KEEP_PERMITS: Asked(
         {
             "who": _TOKEN,

@@ -236,3 +236,10 @@ def test_many_workers_at_once(connect: Connect) -> None:
     for place in range(20):
         texts = [line.text for line in lines if line.worker == f"w-{place}"]
         assert texts == [f"{number}\n" for number in range(50)]
+
+
+def test_a_level_is_a_number(private_directory: Path) -> None:
+    """Anything else is refused before there is a socket."""
+    with pytest.raises(TypeError):
+        LogReceiver(level="INFO")  # type: ignore[arg-type]
+    assert not (private_directory / ".logs").exists()
