@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any, NamedTuple, Protocol, cast
 
-from ...backend import ResumeAbandoned, TaskStream, TellsProgress, WorkerLease
+from ...backend import ResumeAbandoned, TaskStream, WorkerLease
 from ...errors import IpcqError, LeaseLost, QueueFull, StorageError, WorkerExists
 from ...expose import LARGEST_PAGE, Filter, Page
 from ...result import ErrorInfo
@@ -25,7 +25,7 @@ _MOST_HANDED = 1 << 16  # tasks in the hands of one worker
 _GONE_FOR = 0.5  # seconds that a Monitor has, who knows how its worker ended, to return what it had
 
 
-class _Lease(WorkerLease, TellsProgress, Protocol):
+class _Lease(WorkerLease, Protocol):
     """A worker that another process can go on with."""
 
     @property

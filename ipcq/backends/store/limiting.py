@@ -66,7 +66,7 @@ def _read(key: str, value: bytes) -> str:
 
 
 def limits_ids(view: View) -> list[str]:
-    """The ids of all queues of a store."""
+    """The ids of all queues of a store; records that are none are left out."""
     view.refresh()
     with view.mutex:
         queues = view.queues()
