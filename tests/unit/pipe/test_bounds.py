@@ -159,6 +159,7 @@ def test_a_page_has_a_bound(server: Server, honest: Pipe, monkeypatch: pytest.Mo
         honest.list_tasks()
 
 
+@pytest.mark.slow
 def test_pushes_that_wait_for_room(server: Server, honest: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The payloads of those are bounded; one more is told at once that the queue is full."""
     monkeypatch.setattr(server_module, "_MOST_PARKED", HALF)
