@@ -23,12 +23,15 @@ HALVES = [  # of the time, side by side
 ]
 
 
+LONG = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
 @pytest.mark.skipif(not COMPILED, reason="this run is uncompiled already")
 @pytest.mark.parametrize(
     ("marks", "parts"),
     [
         pytest.param("not slow", PART, id="short"),
-        pytest.param("slow or not slow", HALVES, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        pytest.param("slow or not slow", HALVES, id="long", marks=LONG),
     ],
 )
 def test_every_store_is_seen_uncompiled(marks: str, parts: list[list[str]]) -> None:
