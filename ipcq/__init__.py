@@ -26,6 +26,7 @@ from .backend import (
     ResumeAbandoned,
     ResumeById,
     ShareLimits,
+    ShowProgress,
     TaskStream,
     Turn,
     Update,
@@ -73,6 +74,8 @@ from .errors import (
 from .expose import (
     Expose,
     Filter,
+    Histogram,
+    Histograms,
     ListAllTasks,
     ListQueues,
     ListTasks,
@@ -88,7 +91,7 @@ from .layer import CallNext, Layer
 from .result import ErrorInfo, TaskResult
 from .sink import TaskSink, WeakSink, WeakTaskSink
 from .status import TERMINAL, TRANSITIONS, Status, Transition
-from .task import Attempt, Lease, Queue, Task, TaskId
+from .task import Attempt, Lease, Progress, Queue, Task, TaskId
 
 if sys.platform == "win32":  # here, because every way in leads through here
     raise UnsupportedPlatform("ipcq needs Linux or macOS; on Windows, run it inside WSL 2")
@@ -120,6 +123,7 @@ __all__ = [
     "TaskId",
     "Queue",
     "Lease",
+    "Progress",
     "Status",
     "Transition",
     "TRANSITIONS",
@@ -154,6 +158,7 @@ __all__ = [
     "ShareLimits",
     "Vacuum",
     "WaitForCompletion",
+    "ShowProgress",
     "TaskStream",
     "Completions",
     "WorkerLease",
@@ -175,6 +180,7 @@ __all__ = [
     "ListAllTasks",
     "ListWorkers",
     "Metrics",
+    "Histograms",
     "Expose",
     "Filter",
     "Page",
@@ -182,6 +188,7 @@ __all__ = [
     "RunningWorker",
     "Statistic",
     "StatType",
+    "Histogram",
     # who runs it
     "Worker",
     "WorkerContext",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from .layer import Layer
 from .result import ErrorInfo, TaskResult
 from .status import Status
-from .task import Queue, Task, TaskId
+from .task import Progress, Queue, Task, TaskId
 
 __all__ = [
     "AskWorker",
@@ -22,6 +22,7 @@ __all__ = [
     "EndRun",
     "FetchById",
     "Permit",
+    "OnProgress",
     "RegisterWorker",
     "Reschedule",
     "ResumeAbandoned",
@@ -29,6 +30,7 @@ __all__ = [
     "ShareLimits",
     "TaskStream",
     "Turn",
+    "ShowProgress",
     "Update",
     "Vacuum",
     "WaitForCompletion",
@@ -36,6 +38,10 @@ __all__ = [
     "WorkerLease",
     "WorkerRequest",
 ]
+
+
+OnProgress = Callable[[TaskId, Progress], object]
+"""Called with a task that is awaited, and how far its run is."""
 
 
 class WorkerExit(NamedTuple):
@@ -141,6 +147,21 @@ class WorkerLease(Protocol):
 
         One step: whoever took or ended the task meanwhile is not disturbed. A backend without `Reschedule`
         may raise `NotSupported`.
+        """
+        ...
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Note how far the run of a task is, in the place of what it told before; cheap, and from any thread.
+
+        Others may see it half a second later. Where the task is not this worker's any more, and with a
+        backend without `ShowProgress`, it does nothing.
+        """
+        ...
+
+    def hurry(self) -> None:
+        """Wait for no room from now on, as `finish`, `fail` and `postpone` may: `ForcedStop` instead.
+
+        Called by a forced stop, in a signal handler. Where nothing ever waits for room, it does nothing.
         """
         ...
 
@@ -380,20 +401,45 @@ class Completions(Protocol):
 class WaitForCompletion(Protocol):
     """Can wait for results. Woken, not polled. Only DONE and KILLED are results."""
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> Completions:
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> Completions:
         """Results in completion order, each id once.
 
         `TaskNotFound` at once for an unknown id; iterating raises `WaitTimeout` when ``timeout``
         seconds passed since the call, and `ResultExpired` for one removed meanwhile.
+
+        Args:
+            on_progress: called in the thread that waits, four times a second at the most for each task that
+                is still awaited, when its run has told something new. What it raises ends that look, and is
+                raised there. It needs a backend that can `ShowProgress`.
         """
         ...
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task; errors as `wait_for`."""
         ...
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
+        ...
+
+
+@runtime_checkable
+class ShowProgress(Protocol):
+    """Can show how far runs are that tell it by `WorkerLease.progress`; tasks have `Task.progress`."""
+
+    def running_progress(self, since: int = 0) -> tuple[int, Mapping[TaskId, Progress]]:
+        """How far each run is that has told it; at the cost of looking at what runs, not at all tasks.
+
+        Args:
+            since: the number of an earlier answer: where nobody told anything since then, there may be none.
+
+        Returns:
+            A number, and what was told.
+        """
         ...
 
 
@@ -477,13 +523,15 @@ class ShareLimits(Protocol):
         """
         ...
 
-    def take_permit(self, name: str, limit: int) -> Permit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, until it is released or this process dies; None: all are taken now.
 
         Args:
             limit: 1 to 100,000.
+            waited: seconds since the caller asked first. Who asks every 50 ms for more than a second is let
+                go before those who came later.
 
         Raises:
-            ValueError: the name or the limit is out of bounds.
+            ValueError: the name or a number is out of bounds.
         """
         ...

@@ -14,6 +14,8 @@ from .task import Task
 __all__ = [
     "Expose",
     "Filter",
+    "Histogram",
+    "Histograms",
     "ListAllTasks",
     "ListQueues",
     "ListTasks",
@@ -194,6 +196,31 @@ class Metrics(Protocol):
 
     def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long many things took; one that is counted stays counted.
+
+    Attributes:
+        buckets: for each bound in seconds, growing, the last one infinite: how many took no longer.
+        sum: seconds that all of them took together.
+    """
+
+    buckets: tuple[tuple[float, int], ...]
+    sum: float
+
+
+@runtime_checkable
+class Histograms(Protocol):
+    """Keeps durations by classes, so that percentiles can be made of those of many queues and of any time."""
+
+    def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """Those of ``queue`` (None: this one); `QueueNotFound` where there is none of that name.
+
+        ``RUN_TIME``: how long runs took; ``WAIT_TIME``: how long after their task was due they began.
+        """
         ...
 
 

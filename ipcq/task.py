@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from .errors import CodecError
 from .status import Status
 
-__all__ = ["Attempt", "Lease", "Queue", "Task", "TaskId"]
+__all__ = ["Attempt", "Lease", "Progress", "Queue", "Task", "TaskId"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -21,6 +21,7 @@ T = TypeVar("T")
 _QUEUE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _VERSION_7 = 0x7000_8000_0000_0000_0000  # version and variant bits of RFC 9562
 _RANDOM = 0x3FFF_FFFF_7FFF_FFFF  # one bit is 0, so that counting on never reaches the version
+_MOST_PROGRESS = 1e38  # what 32 bits hold
 
 
 class Queue(str):
@@ -130,6 +131,44 @@ class Lease(NamedTuple):
     owner: int
 
 
+class Progress(NamedTuple):
+    """How far a run is; seven digits of each number are kept.
+
+    Attributes:
+        done: how much of it, in any unit.
+        total: how much there is in all, as far as is known; None where nobody knows.
+    """
+
+    done: float
+    total: float | None = None
+
+    @classmethod
+    def of(cls, done: float, total: float | None = None) -> Progress:
+        """Check the numbers. More may be done than ``total``, which is often an estimate.
+
+        Raises:
+            ValueError: one is negative, not finite, or over 1e38.
+        """
+        return cls(_checked("done", done), None if total is None else _checked("total", total))
+
+    @property
+    def fraction(self) -> float | None:
+        """From 0.0 to 1.0; None where nobody knows the total."""
+        if self.total is None:
+            return None
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+    def __str__(self) -> str:
+        """``3/10``, or ``3``."""
+        return f"{self.done:.7g}" if self.total is None else f"{self.done:.7g}/{self.total:.7g}"
+
+
+def _checked(name: str, value: float) -> float:
+    if not 0 <= value <= _MOST_PROGRESS:  # what is not a number is in no order
+        raise ValueError(f"progress: {name} must be a number from 0 to {_MOST_PROGRESS:g}, not {value!r}")
+    return float(value)
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Task(Generic[T]):
     """Arguments and the parts that say how and when to run them.
@@ -155,6 +194,8 @@ class Task(Generic[T]):
         created_at: when it was accepted.
         done_at: when it came to a terminal status.
         codec: name of the codec of its payload.
+        progress: how far its present run is, as it was when this was read; None where it does not run, or
+            has told nothing.
     """
 
     id: TaskId
@@ -178,6 +219,7 @@ class Task(Generic[T]):
     lease: Lease | None = None
     _decode: Callable[[bytes | memoryview], Any] | None = None
     _args: Any = None
+    progress: Progress | None = None
 
     def __repr__(self) -> str:
         owner = f", held by {self.lock_by!r}" if self.lock_by is not None else ""

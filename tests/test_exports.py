@@ -11,15 +11,15 @@ import ipcq
 from ipcq import errors
 
 PUBLIC = """
-    Task TaskId Queue Lease Status Transition TRANSITIONS TERMINAL
+    Task TaskId Queue Lease Progress Status Transition TRANSITIONS TERMINAL
     Codec MsgpackCodec JsonCodec RawCodec PickleCodec get_codec
     TaskSink WeakTaskSink WeakSink pipe_to TaskQueue TaskFunction TaskHandle
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun AskWorker
-    WorkerRequest RegisterWorker ShareLimits Vacuum WaitForCompletion
+    WorkerRequest RegisterWorker ShareLimits Vacuum WaitForCompletion ShowProgress
     TaskStream Completions WorkerLease WorkerExit Turn Permit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
-    ListQueues ListTasks ListAllTasks ListWorkers Metrics Expose Filter Page QueueInfo RunningWorker Statistic
-    StatType
+    ListQueues ListTasks ListAllTasks ListWorkers Metrics Histograms Expose Filter Page QueueInfo
+    RunningWorker Statistic StatType Histogram
     Worker WorkerContext Attempt Router Layer CallNext
     PollStrategy Interval Backoff Waiter Signal Race Notify
     Monitor RestartPolicy Limits LogReceiver

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..backend import Completions, WaitForCompletion
+from ..backend import Completions, OnProgress
+from ..backends.capabilities import Every
+from ..backends.progress import PACE
 from ..errors import IpcqError, QueueClosed, ResultExpired, TaskNotFound, WaitTimeout
 from ..status import TERMINAL
 from ..task import TaskId
+from .listening import Listening
 from .waiters import Future, Outcome, Settled, post
 
 __all__ = ["Collector"]
@@ -42,7 +45,7 @@ class Collector:
     starts with the first wait.
     """
 
-    def __init__(self, backend: WaitForCompletion, name: str) -> None:
+    def __init__(self, backend: Every, name: str) -> None:
         """
         Args:
             name: of the queue, for errors.
@@ -55,6 +58,7 @@ class Collector:
         self._new: dict[TaskId, None] = {}  # in the order in which they were asked for
         self._dropped: set[TaskId] = set()  # nobody waits for these, but the backend was asked for them
         self._late: list[_Late] = []
+        self._listening = Listening(backend, self._changed)
         self._told = False  # there is work
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -70,8 +74,12 @@ class Collector:
 
     # --- in event loops ---------------------------------------------------------------------------
 
-    def ask(self, futures: Mapping[TaskId, Future]) -> None:
-        """Set each future when its task ends; in the order of their ends, if some ended before this."""
+    def ask(self, futures: Mapping[TaskId, Future], on_progress: OnProgress | None = None) -> None:
+        """Set each future when its task ends; in the order of their ends, if some ended before this.
+
+        Args:
+            on_progress: called in the loop of a future with how far its task is.
+        """
         with self._changed:
             if self._closed:
                 raise self._gone()
@@ -82,7 +90,9 @@ class Collector:
                 else:
                     self._waiting[task_id] = {future}
                     self._new[task_id] = None
-            if self._new:
+                if on_progress is not None:
+                    self._listening.add(future, on_progress)
+            if self._new or on_progress is not None:
                 self._tell()
 
     def _start(self) -> None:
@@ -99,6 +109,7 @@ class Collector:
             if waiters is None or future not in waiters:
                 return
             waiters.discard(future)
+            self._listening.discard(future)
             if waiters:
                 return
             del self._waiting[task_id]
@@ -201,9 +212,11 @@ class Collector:
 
     def _collect(self, completions: Completions, patience: float) -> bool:
         """Hand out what is there; wait for the first, or until there is work. Whether there was any."""
+        self._listening.look(self._waiting)
         outcomes: list[tuple[TaskId, Outcome]]
         try:
-            outcomes = [(result.task_id, result) for result in completions.ready(patience)]
+            results = completions.ready(min(patience, PACE) if self._listening else patience)
+            outcomes = [(result.task_id, result) for result in results]
         except ResultExpired as error:
             outcomes = [(error.task_id, error)]
         self._settle(outcomes)
@@ -253,6 +266,8 @@ class Collector:
         with self._changed:
             for task_id, outcome in outcomes:
                 settled += [(future, outcome) for future in self._waiting.pop(task_id, ())]
+            for future, _ in settled:
+                self._listening.discard(future)
         post(settled)
 
     def _fail_all(self, error: Exception) -> None:
@@ -260,4 +275,7 @@ class Collector:
             waiting, self._waiting = self._waiting, {}
             self._new.clear()
             self._dropped.clear()
+            for futures in waiting.values():
+                for future in futures:
+                    self._listening.discard(future)
         post([(future, error) for futures in waiting.values() for future in futures])

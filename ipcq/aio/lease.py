@@ -9,7 +9,7 @@ from ..backend import TaskStream, WorkerLease, WorkerRequest
 from ..backends.capabilities import Every
 from ..result import ErrorInfo
 from ..status import Status
-from ..task import Task, TaskId
+from ..task import Progress, Task, TaskId
 from .calls import Calls
 
 __all__ = ["AsyncLease"]
@@ -55,6 +55,10 @@ class AsyncLease:
     async def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves; twice a second is enough. See `WorkerLease.heartbeat`."""
         return await self._calls.run(self._lease.heartbeat)
+
+    async def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; nothing where the backend cannot show it."""
+        await self._calls.run(self._lease.progress, task, progress)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

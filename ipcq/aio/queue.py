@@ -11,13 +11,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ..backend import Permit, Turn, WorkerExit, WorkerRequest
+from ..backend import OnProgress, Permit, Turn, WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
-from ..expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ..expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ..layers.patience import Question
 from ..result import ErrorInfo, TaskResult
 from ..status import TERMINAL, Status
-from ..task import Queue, Task, TaskId
+from ..task import Progress, Queue, Task, TaskId
 from .calls import Calls
 from .collector import Collector
 from .lease import AsyncLease
@@ -144,18 +144,23 @@ class AsyncQueue:
 
     # --- WaitForCompletion ------------------------------------------------------------------------
 
-    async def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    async def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task; any number may wait at once. Who is cancelled leaves nothing behind.
+
+        Args:
+            on_progress: called in this loop, four times a second at the most, when the run of the task has
+                told something new; what it raises is the loop's affair.
 
         Raises:
             TaskNotFound, WaitTimeout, ResultExpired: as the backend's.
             QueueClosed: this, or the backend, was closed meanwhile.
         """
-        self._calls.check()
-        _ = self._whole.wait_for  # or NotSupported
+        self._check_wait(on_progress)
         loop, wanted = asyncio.get_running_loop(), TaskId.parse(task_id)
         future: Future = loop.create_future()
-        self._collector.ask({wanted: future})
+        self._collector.ask({wanted: future}, on_progress)
         timer = None
         if timeout is not None:
             error = WaitTimeout(f"waited {timeout:g} s; task {wanted} has not finished; it goes on")
@@ -167,11 +172,27 @@ class AsyncQueue:
             if timer is not None:
                 timer.cancel()
 
-    def wait_for(self, ids: Iterable[TaskId | str], timeout: float | None = None) -> AsyncResults:
-        """Results in completion order, each id once, for ``async for``; errors as `wait`."""
+    def wait_for(
+        self,
+        ids: Iterable[TaskId | str],
+        timeout: float | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> AsyncResults:
+        """Results in completion order, each id once, for ``async for``; arguments and errors as `wait`."""
+        self._check_wait(on_progress)
+        return AsyncResults(self._calls, self._collector, ids, timeout, on_progress)
+
+    def _check_wait(self, on_progress: OnProgress | None) -> None:
+        """`NotSupported` where the backend cannot do that."""
         self._calls.check()
-        _ = self._whole.wait_for  # or NotSupported
-        return AsyncResults(self._calls, self._collector, ids, timeout)
+        _ = self._whole.wait_for
+        if on_progress is not None:
+            _ = self._whole.running_progress
+
+    async def running_progress(self, since: int = 0) -> tuple[int, Mapping[TaskId, Progress]]:
+        """How far each run is that has told it, if any told something since an earlier answer."""
+        return await self._calls.run(self._whole.running_progress, since)
 
     async def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
@@ -220,9 +241,9 @@ class AsyncQueue:
         """Ask for a moment to begin at, of which there are only so many; does not wait for it."""
         return await self._calls.run(self._whole.take_turn, name, per_second, burst)
 
-    async def take_permit(self, name: str, limit: int) -> Permit | None:
+    async def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, for a plain ``with``, or None. Who is cancelled half-way has none."""
-        question = Question(partial(self._whole.take_permit, name, limit), _release)
+        question = Question(partial(self._whole.take_permit, name, limit, waited=waited), _release)
         try:
             return await self._calls.run(question.ask)
         except BaseException:
@@ -270,6 +291,10 @@ class AsyncQueue:
     async def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures of one queue (None: of this one)."""
         return await self._calls.run(self._whole.queue_stats, queue)
+
+    async def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """Durations by classes, of one queue (None: of this one)."""
+        return await self._calls.run(self._whole.queue_histograms, queue)
 
 
 def _release(permit: Permit | None) -> None:

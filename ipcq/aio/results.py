@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from ..backend import OnProgress
 from ..errors import ResultExpired, WaitTimeout
 from ..result import TaskResult
 from ..task import TaskId
@@ -43,11 +44,17 @@ class AsyncResults:
     """
 
     def __init__(
-        self, calls: Calls, collector: Collector, ids: Iterable[TaskId | str], timeout: float | None
+        self,
+        calls: Calls,
+        collector: Collector,
+        ids: Iterable[TaskId | str],
+        timeout: float | None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._calls = calls
         self._collector = collector
         self._timeout = timeout
+        self._on_progress = on_progress
         self._arrivals = _Arrivals()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -71,7 +78,7 @@ class AsyncResults:
         for task_id, future in new.items():
             future.add_done_callback(partial(self._arrivals.arrived, task_id))
         self._arrivals.open.update(new)
-        self._collector.ask(new)
+        self._collector.ask(new, self._on_progress)
 
     def __aiter__(self) -> AsyncResults:
         return self

@@ -16,11 +16,12 @@ from ..backend import (
     ResumeAbandoned,
     ResumeById,
     ShareLimits,
+    ShowProgress,
     Update,
     Vacuum,
     WaitForCompletion,
 )
-from ..expose import Expose
+from ..expose import Expose, Histograms
 from ..sink import WeakTaskSink
 
 __all__ = ["EVERY_CAPABILITY", "Every"]
@@ -34,11 +35,13 @@ class Every(
     EndRun,
     Expose,
     FetchById,
+    Histograms,
     RegisterWorker,
     Reschedule,
     ResumeAbandoned,
     ResumeById,
     ShareLimits,
+    ShowProgress,
     Update,
     Vacuum,
     WaitForCompletion,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ..errors import ResultExpired, WaitTimeout
 from ..result import TaskResult
 from ..task import TaskId
+from .progress import PACE, ProgressWatch
 
 __all__ = ["AwaitedResults", "Fetching"]
 
@@ -49,11 +50,22 @@ class AwaitedResults:
         reference: by which the inbox knows it, without keeping it.
     """
 
-    def __init__(self, inbox: Fetching, ids: Iterable[TaskId], timeout: float | None) -> None:
+    def __init__(
+        self,
+        inbox: Fetching,
+        ids: Iterable[TaskId],
+        timeout: float | None,
+        watch: ProgressWatch | None = None,
+    ) -> None:
+        """
+        Args:
+            watch: told while this waits, by who waits.
+        """
         self.reference = weakref.ref(self)
         self._inbox = inbox
         self._until = None if timeout is None else time.monotonic() + timeout
         self._timeout = timeout
+        self._watch, self._tick = watch, _TICK if watch is None else PACE
         self._open: set[int] = set()
         self._came: deque[tuple[TaskId, TaskResult[Any] | None]] = deque()
         self._woken = False
@@ -72,6 +84,8 @@ class AwaitedResults:
         try:
             if new:
                 self._inbox.ask(self, new)
+                if self._watch is not None:
+                    self._watch.look_anew()
         except BaseException:
             self._open.difference_update(new)
             self._inbox.forget(self, new)
@@ -89,8 +103,9 @@ class AwaitedResults:
         if not self._came and self._open:
             until = None if timeout is None else time.monotonic() + timeout
             while not self._is_over():
+                self._look()
                 left = _TICK if until is None else until - time.monotonic()
-                self._inbox.await_change(self._is_over, max(0.0, min(left, _TICK)))
+                self._inbox.await_change(self._is_over, max(0.0, min(left, self._tick)))
                 if left <= 0:
                     break
         self._woken = False
@@ -106,6 +121,11 @@ class AwaitedResults:
 
     def _is_over(self) -> bool:
         return bool(self._came or self._woken or not self._open)
+
+    def _look(self) -> None:
+        """Tell how far those are that are still awaited."""
+        if self._watch is not None:
+            self._watch.look(self._open)
 
     def _next(self) -> TaskResult[Any]:
         task_id, result = self._came.popleft()
@@ -125,6 +145,7 @@ class AwaitedResults:
         return self
 
     def __next__(self) -> TaskResult[Any]:
+        self._look()  # here, too: results may come without a wait between them
         while not self._came:
             if not self._open:
                 raise StopIteration
@@ -133,10 +154,11 @@ class AwaitedResults:
 
     def _wait_a_tick(self) -> None:
         """Wait for a result, half a second at the most; `WaitTimeout` when the time is over."""
+        self._look()
         left = _TICK if self._until is None else self._until - time.monotonic()
         if left > 0:
             self._woken = False
-            self._inbox.await_change(self._is_over, min(left, _TICK))
+            self._inbox.await_change(self._is_over, min(left, self._tick))
             return
         self._inbox.look_at_all()
         if not self._came:

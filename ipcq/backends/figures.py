@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from operator import add
 
-from ..expose import Statistic, StatType
+from ..expose import Histogram, Statistic, StatType
 from ..status import Status
 
 __all__ = ["BUCKETS", "Figures", "bucket_of", "percentile"]
@@ -28,6 +28,7 @@ class Figures:
         runs: how many runs took how long, by classes of durations: four for each power of two microseconds.
         waits: how many runs began how long after their task was due, likewise.
         run_time: how long all runs took together, in seconds.
+        wait_time: how long their tasks waited for them together, in seconds.
         past_hour: tasks that ended in the last hour.
         oldest: since when the task that waits longest is due, in Unix seconds; 0 where none waits.
         newest: when the last task was accepted, likewise.
@@ -43,6 +44,7 @@ class Figures:
     runs: Sequence[int]
     waits: Sequence[int]
     run_time: float
+    wait_time: float
     past_hour: int
     oldest: float
     newest: float
@@ -65,6 +67,13 @@ class Figures:
         """As a board shows them, the most important ones first."""
         shown = (*self._tasks(), *self._pace(), *self._durations(), *self._rest())
         return [Statistic(title, kind, value, at) for at, (title, kind, value) in enumerate(shown)]
+
+    def histograms(self) -> dict[str, Histogram]:
+        """How long runs took, and how long their tasks waited."""
+        return {
+            "WAIT_TIME": _histogram(self.waits, self.wait_time),
+            "RUN_TIME": _histogram(self.runs, self.run_time),
+        }
 
     def _tasks(self) -> Iterable[_Shown]:
         for status in _ORDER:
@@ -97,8 +106,9 @@ class Figures:
 
 _Shown = tuple[str, StatType, float]
 _ORDER = (Status.RUNNING, Status.PENDING, Status.QUEUED, Status.FAILED, Status.KILLED, Status.DONE)
+_BOUNDS = [1 << power for power in range(6, 35)]  # microseconds: 64 to about five hours
 _PARTS = ("counts", "runs", "waits")
-_SUMS = ("delayed", "done", "killed", "failures", "run_time", "past_hour", "recovered", "bytes")
+_SUMS = ("delayed", "done", "killed", "failures", "run_time", "wait_time", "past_hour", "recovered", "bytes")
 
 
 def percentile(counts: Sequence[int], percent: float) -> float:
@@ -109,6 +119,12 @@ def percentile(counts: Sequence[int], percent: float) -> float:
         if count and left <= 0:
             return _middle(bucket)
     return 0.0
+
+
+def _histogram(counts: Sequence[int], total: float) -> Histogram:
+    """With a bound wherever a class begins with a power of two."""
+    upto = [(power / 1e6, sum(counts[: bucket_of(power)])) for power in _BOUNDS]
+    return Histogram((*upto, (inf, sum(counts))), total)
 
 
 def bucket_of(duration: int) -> int:

@@ -141,6 +141,21 @@ class LockFile:
         kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
         return kind != fcntl.F_UNLCK, int(pid)
 
+    def remove_unheld(self) -> bool:
+        """Remove the file, where no live process has a byte of it; whether it was removed.
+
+        Who takes a byte of it meanwhile finds that it is not current any more.
+        """
+        with _table_mutex:
+            if self.held or self._shares or not self._try(fcntl.LOCK_EX, 0, 0):
+                return False
+            try:
+                if self.is_current():
+                    os.unlink(self.path)
+                return True
+            finally:
+                fcntl.lockf(self.fd, fcntl.LOCK_UN)
+
     def reassert(self) -> set[int]:
         """Take again what foreign code lost by opening and closing the file in this process.
 
@@ -158,11 +173,12 @@ class LockFile:
             attached = self._alone or self._shares
             return lost | {ATTACH} if attached and not self._try(kind, ATTACH) else lost
 
-    def _try(self, kind: int, byte: int) -> bool:
+    def _try(self, kind: int, byte: int, count: int = 1) -> bool:
+        """Lock so many bytes, 0 for all from there on; False where others have one."""
         if self.fd < 0:
             raise StorageError(f"cannot lock {self.path}: this handle on it was closed; open the queue again")
         try:
-            fcntl.lockf(self.fd, kind | fcntl.LOCK_NB, 1, byte)
+            fcntl.lockf(self.fd, kind | fcntl.LOCK_NB, count, byte)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return False

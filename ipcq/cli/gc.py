@@ -16,6 +16,7 @@ def run(*, force: bool = False) -> int:
         force: remove those with unfinished tasks too.
     """
     from ..backends.memory import gc
+    from ..backends.store.limiting import sweep_limits
     from ..executor.sharing import sweep
     from ..logs.address import sweep as sweep_receivers
 
@@ -28,6 +29,9 @@ def run(*, force: bool = False) -> int:
     receivers = sweep_receivers()
     if receivers:
         print(f"removed {receivers} receivers of logs: their processes are gone")
-    if not found and not shared and not receivers:
+    limits = sweep_limits()
+    if limits:
+        print(f"removed {limits} files of limits: nobody uses them")
+    if not (found or shared or receivers or limits):
         print("ipcq: there are no queues", file=sys.stderr)
     return OK

@@ -19,6 +19,7 @@ from .exits import FAILED, OK
 from .inbox import Inbox
 from .interrupts import Interrupted, Interrupts
 from .items import from_arguments, from_descriptor, from_patterns
+from .logs import LogLines, receiving
 from .progress import Progress, progress
 from .pump import Pump
 from .session import Session, named, private
@@ -88,8 +89,11 @@ class _Job:
             initargs=(self._options.function, self._directory),
         )
         _invite(self._options)  # before the bar, which stands in its line
-        with closing(progress(self._tally, lambda: monitor.alive, quiet=self._options.quiet)) as bar:
-            pump = self._pump(session, monitor, bar)
+        with (
+            closing(progress(self._tally, lambda: monitor.alive, quiet=self._options.quiet)) as bar,
+            receiving(self._options.logs, bar.write) as lines,
+        ):
+            pump = self._pump(session, monitor, bar, lines)
             self._inbox.start()
             try:
                 with _running(monitor, self._interrupts):
@@ -99,7 +103,7 @@ class _Job:
                 raise
         session.finish()
 
-    def _pump(self, session: Session, monitor: Monitor, bar: Progress) -> Pump:
+    def _pump(self, session: Session, monitor: Monitor, bar: Progress, lines: LogLines | None) -> Pump:
         def look() -> None:
             self._interrupts.check()
             monitor.check()
@@ -109,7 +113,8 @@ class _Job:
         wipe = bar.clear if os.isatty(1) else None
         writer = Writer(1, self._impatient, before=wipe, after=session.lines_are_out)
         inbox, ledger = self._inbox, session.ledger
-        return Pump(session.queue, inbox, window, writer, self._bell, self._tally, look, ledger)
+        mark = None if lines is None else lines.mark
+        return Pump(session.queue, inbox, window, writer, self._bell, self._tally, look, ledger, mark)
 
     def _impatient(self) -> bool:
         """Whether the reader of our output had its time to take it, or a second signal came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -46,7 +47,7 @@ line an item to standard output:
 Items are the arguments, the files that match --glob (quote it), or else the
 lines of standard input, which may go on for ever. Each is given as a str.
 MODULE is looked for in the current directory first. What the function prints
-goes to standard error.
+goes to standard error; with --logs so does what it logs, both with the item.
 """
 
 _MAP_END = """\
@@ -164,6 +165,12 @@ def _map() -> _Parser:
         help=f"keep the items in memory://NAME or json:///PATH; default: ${VARIABLE}",
     )
     add("--resume", action="store_true", help="go on with the run that was interrupted in that queue")
+    add(
+        "--logs",
+        type=_level,
+        metavar="LEVEL",
+        help="write what FUNCTION logs (debug, info, warning, error) and prints with its item in front",
+    )
     add("-q", "--quiet", action="store_true", help="no progress bar and no summary on standard error")
     return parser
 
@@ -234,6 +241,13 @@ def _workers(text: str) -> int:
     if not 1 <= number <= _MOST_WORKERS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_WORKERS}")
     return number
+
+
+def _level(text: str) -> int:
+    level = logging.getLevelName(text.upper())
+    if not isinstance(level, int):
+        raise argparse.ArgumentTypeError(f"{text!r} is not debug, info, warning, error or critical")
+    return level
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TextIO
 
 from .tally import Tally
@@ -29,6 +30,10 @@ class Progress(Protocol):
         """Wipe it, to be drawn again at the next `show`: something else is about to appear."""
         ...
 
+    def write(self, text: str) -> None:
+        """Write whole lines to standard error, above it; from any thread."""
+        ...
+
     def close(self) -> None:
         """Leave the line as if nothing had been there."""
         ...
@@ -47,6 +52,12 @@ class Silent:
 
     def clear(self) -> None:
         """Nothing is there to be wiped."""
+
+    def write(self, text: str) -> None:
+        """Write whole lines."""
+        with suppress(OSError):  # its reader has gone
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def close(self) -> None:
         """Leave nothing."""
@@ -104,6 +115,11 @@ class Bar:
     def clear(self) -> None:
         """Wipe the line for now."""
         self._line.clear()
+
+    def write(self, text: str) -> None:
+        """Write whole lines in its place, and draw it below them."""
+        with suppress(OSError):  # its reader has gone
+            self._line.write(text, file=self._line.fp, end="")
 
     def close(self) -> None:
         """Wipe the line."""

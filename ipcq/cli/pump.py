@@ -42,6 +42,7 @@ class Pump:
         tally: what is counted.
         look: called at each turn; what it raises ends the loop.
         ledger: which task each item is; None for one of a run that nobody goes on with.
+        mark: called with the tasks of items before they are pushed.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class Pump:
         tally: Tally,
         look: Callable[[], None],
         ledger: Ledger | None = None,
+        mark: Callable[[list[Task[bytes]]], object] | None = None,
     ) -> None:
         self._queue, self._inbox, self._window, self._writer = queue, inbox, window, writer
         self._bell, self._tally, self._look = bell, tally, look
         self._ledger: Ledger = ledger or Unrecorded()
+        self._mark = mark
         self._next: list[Task[bytes]] = []  # taken from the inbox, not pushed yet
         self._singly = 0  # how many of them to push one by one
         self._done = queue.wait_for([])
@@ -109,6 +112,8 @@ class Pump:
             count, size = self._window.room()
             items = self._inbox.take(min(count, _BATCH), size)
             self._next = self._ledger.tasks(items)
+            if self._mark is not None:
+                self._mark(self._next)
             if items and not self._next:
                 return True  # all of these have their lines
         batch = self._next[:1] if self._singly else self._next

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..backends.memory import MemoryStorage
+from ..logs import LogReceiver
 from ..monitor import Monitor
 from ..monitor.cpus import usable_cpus
 from .encoding import Call
@@ -96,6 +97,7 @@ class Executor(Submitter, futures.Executor):
         max_deaths: how often processes may die making a call before it fails.
         timeout: seconds that a call may run, else its process is killed and its future has `TimeoutError`.
         name: what the name of its queue begins with, as ``ipcq`` shows it.
+        logs: takes in what its calls log; close it after the executor.
 
     Raises:
         ValueError: a number is out of bounds.
@@ -114,6 +116,7 @@ class Executor(Submitter, futures.Executor):
         max_deaths: int = 2,
         timeout: float | None = None,
         name: str | None = None,
+        logs: LogReceiver | None = None,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
@@ -144,7 +147,9 @@ class Executor(Submitter, futures.Executor):
             )
 
         engine = Engine(monitor, self._max_workers, name or "executor")
-        Submitter.__init__(self, engine, Options(timeout=timeout, max_deaths=max_deaths).checked())
+        metadata = None if logs is None else logs.metadata
+        options = Options(timeout=timeout, max_deaths=max_deaths, metadata=metadata)
+        Submitter.__init__(self, engine, options.checked())
         # Who forgets it: its calls are made, then it ends.
         weakref.finalize(self, engine.shutdown, wait=False).atexit = False
 

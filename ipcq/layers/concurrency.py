@@ -26,7 +26,7 @@ class ConcurrencyLimit:
 
     Without ``per`` the limit is that of one worker process, of its threads and coroutines. With ``per=queue``
     all processes that have the same queue there keep it together: who is killed frees its permit at once, and
-    who is stopped keeps it. Nobody has a place in a line: of all who wait, the first who looks goes on.
+    who is stopped keeps it. Of those who wait for more than a second the first who came goes first.
 
     The wait is part of the run, for its ``run_timeout`` too, and the worker waits with it. A worker that is
     told to end while it waits gives the task back, which costs the task nothing.
@@ -58,8 +58,9 @@ class ConcurrencyLimit:
         self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
-        limits: ShareLimits = per if per is not None else OwnLimits()
-        self._take: Callable[[], Permit | None] = partial(
+        limits: ShareLimits = per if per is not None else OwnLimits(clock)
+        self._clock = clock
+        self._take: Callable[..., Permit | None] = partial(
             limits.take_permit, check_name(name), check_limit(limit)
         )
 
@@ -71,9 +72,9 @@ class ConcurrencyLimit:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Wait until this run may begin, then run what is inside."""
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         try:
-            while (permit := self._take()) is None:
+            while (permit := self._take(waited=self._clock() - since)) is None:
                 self._patience.wait(pause, context)
                 pause = min(2 * pause, _LONGEST)
             return call_next(task, context)
@@ -82,17 +83,19 @@ class ConcurrencyLimit:
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine function: others go on meanwhile."""
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         try:
-            while (permit := await self._take_there()) is None:
+            while (permit := await self._take_there(self._clock() - since)) is None:
                 await self._patience.awaiting(pause, context)
                 pause = min(2 * pause, _LONGEST)
             return await call_next(task, context)
         finally:
             _release(permit)
 
-    async def _take_there(self) -> Permit | None:
-        return await ask_in_thread(self._take, _release) if self._per is not None else self._take()
+    async def _take_there(self, waited: float) -> Permit | None:
+        if self._per is None:
+            return self._take(waited=waited)
+        return await ask_in_thread(partial(self._take, waited=waited), _release)
 
 
 def _release(permit: Permit | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..backend import Turn
-from ..pacing import Gcra, check_limit
+from ..pacing import NO_CLAIM, Claim, Gcra, check_limit, check_waited
 
 __all__ = ["OwnLimits"]
 
@@ -29,6 +29,7 @@ class OwnLimits:
         self._lock = threading.Lock()
         self._planned = 0
         self._running = 0
+        self._first = NO_CLAIM
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -42,13 +43,19 @@ class OwnLimits:
             taken, wait, self._planned = gcra.turn(self._planned, round(self._clock() * 1e9))
         return Turn(taken, wait / 1e9)
 
-    def take_permit(self, name: str, limit: int) -> OwnPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> OwnPermit | None:
         """See `ShareLimits`."""
-        most = check_limit(limit)
+        most, waiting = check_limit(limit), check_waited(waited)
         self._check_fork()
         with self._lock:
-            if self._running >= most:
+            now = round(self._clock() * 1e9)
+            mine = Claim(now - waiting, now)
+            if self._first.is_ahead_of(mine.since, now):
                 return None
+            if self._running >= most:
+                self._first = mine if mine.may_be_made() else self._first
+                return None
+            self._first = NO_CLAIM if self._first.is_of(mine.since) else self._first
             self._running += 1
         return OwnPermit(self)
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 from .address import connect, is_own
 from .messages import Origin, dump_dropped
@@ -16,7 +17,7 @@ __all__ = ["Channel", "Channels", "Patience"]
 
 _LONGEST = 0.1  # seconds that a full receiver may hold a worker up
 _SHARE = 0.02  # of the time that passes may be spent so again
-_MOST = 8  # receivers that a worker keeps a socket to
+_MOST = 8  # receivers that a worker keeps a socket to, though no run of theirs goes on
 
 
 class Patience:
@@ -58,6 +59,7 @@ class Channel:
         gone: the receiver is not there any more.
         own: it is in this process.
         dropped: messages that it was not told to have lost yet.
+        runs: how many go on whose messages it is for.
     """
 
     def __init__(self, sock: socket.socket, patience: Patience | None = None) -> None:
@@ -65,7 +67,8 @@ class Channel:
         self._patience = patience or Patience()
         self.own = is_own(sock)
         self.gone = False
-        self.dropped = 0
+        self.dropped = self.runs = 0
+        self._origin: Origin | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {'to nobody' if self.gone else 'open'}: {self.dropped} dropped>"
@@ -74,21 +77,24 @@ class Channel:
         """Send a message, or count it as dropped."""
         if self.gone:
             return
+        self._origin = origin
         if self.dropped:
-            self.settle(origin)
+            self.settle()
         if self.dropped or not self._sent(data, self._patience.left()):
             self.dropped += 1
 
-    def settle(self, origin: Origin) -> None:
-        """Tell what was dropped, if there is room for that by now."""
-        count = self.dropped
-        if count and not self.gone and self._sent(dump_dropped(origin, count), 0.0):
+    def settle(self, patience: float = 0.0) -> None:
+        """Tell what was dropped, if there is room for that by now, or in so many seconds."""
+        count, origin = self.dropped, self._origin
+        if count and origin and not self.gone and self._sent(dump_dropped(origin, count), patience):
             self.dropped -= count
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Send nothing more than what was dropped."""
+        self.settle(self._patience.left())
         self.gone = True
-        self._socket.close()
+        with suppress(OSError):  # a handler closed it, as `os.closerange` does
+            self._socket.close()
 
     def _sent(self, data: bytes, patience: float) -> bool:
         """Whether it went out, within so many seconds."""
@@ -140,8 +146,9 @@ class Channels:
                 return None
             found = self._open[name] = Channel(sock)
         self._open.move_to_end(name)
-        while len(self._open) > _MOST:
-            self._drop(next(iter(self._open)))
+        idle = [each for each, channel in self._open.items() if not channel.runs and channel is not found]
+        for each in idle[: max(0, len(self._open) - _MOST)]:
+            self._drop(each)
         return found
 
     def _drop(self, name: str) -> None:

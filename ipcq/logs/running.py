@@ -63,9 +63,13 @@ class Run:
 
         return Lines(send, LONGEST_OUTPUT)
 
+    def begin(self) -> None:
+        """Have the way kept open for it."""
+        self._channel.runs += 1
+
     def log(self, record: logging.LogRecord) -> None:
         """Send a record; in the receiver's own process it is there already."""
-        if self._open and not self._channel.own:
+        if self._open and not (self._channel.own or self._channel.gone):
             self._channel.send(self._origin, dump_record(self._origin, record))
 
     def write(self, stream: str, text: str) -> bool:
@@ -80,7 +84,8 @@ class Run:
         for lines in self._lines.values():
             lines.end()
         self._open = False
-        self._channel.settle(self._origin)
+        self._channel.runs -= 1
+        self._channel.settle()
 
 
 current: ContextVar[Run | None] = ContextVar("ipcq.logs", default=None)
@@ -99,13 +104,19 @@ class Forwarding:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside."""
-        if not task.metadata:
-            return call_next(task, context)
         run = self._run(task, context)
         if run is None:
             return call_next(task, context)
         with self._forwarded(run):
             return call_next(task, context)
+
+    def around(self, call_next: CallNext) -> CallNext:
+        """The same as one callable, for tasks of which most did not ask: those come by at once."""
+
+        def run(task: Task[Any], context: Any) -> Any:
+            return self(task, context, call_next) if task.metadata else call_next(task, context)
+
+        return run
 
     def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Awaitable[Any]:
         """The same around a coroutine."""
@@ -130,9 +141,11 @@ class Forwarding:
     @contextmanager
     def _forwarded(self, run: Run) -> Iterator[None]:
         with self._hooked(run.level, run.captures):
-            token = current.set(run)
+            before = current.get()
+            current.set(run)
+            run.begin()
             try:
                 yield
             finally:
-                current.reset(token)
                 run.end()
+                current.set(before)  # not by a token: a coroutine that was left behind ends in any context

@@ -44,6 +44,10 @@ class Collector:
             yield self._metric(family, queue)
 
     def _metric(self, family: Family, queue: str) -> Any:
+        if family.histogram is not None:
+            metric = self._core.HistogramMetricFamily(family.name, family.told, labels=["queue"])
+            metric.add_metric([queue], family.buckets, family.histogram.sum)
+            return metric
         kind = self._core.CounterMetricFamily if family.counter else self._core.GaugeMetricFamily
         labels = ["queue", family.label] if family.label else ["queue"]
         metric = kind(family.name, family.told, labels=labels)

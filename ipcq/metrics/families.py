@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
-from ..expose import Metrics, Statistic
+from ..expose import Histogram, Histograms, Metrics, Statistic
 from ..status import Status
 
 __all__ = ["Family", "families"]
@@ -20,6 +21,7 @@ class Family:
         counter: whether it only grows.
         label: what tells its figures apart beside the queue; empty where there is one.
         samples: figures by the value of that label.
+        histogram: in the place of samples.
     """
 
     name: str
@@ -27,10 +29,27 @@ class Family:
     counter: bool = False
     label: str = ""
     samples: dict[str, float] = field(default_factory=dict)
+    histogram: Histogram | None = None
+
+    @property
+    def kind(self) -> str:
+        """What Prometheus calls it."""
+        return "histogram" if self.histogram else "counter" if self.counter else "gauge"
+
+    @property
+    def buckets(self) -> list[tuple[str, int]]:
+        """The histogram's bounds as Prometheus writes them, and their counts."""
+        buckets = self.histogram.buckets if self.histogram else ()
+        return [("+Inf" if bound == inf else repr(bound), count) for bound, count in buckets]
 
 
 _STATUSES = {f"{status.name}_JOBS": status.name.lower() for status in Status}
 _QUANTILES = {"P50": "0.5", "P95": "0.95", "P99": "0.99"}
+_WAITS, _RUNS = "How long after their task was due runs began.", "How long runs took."
+_HISTOGRAMS = {
+    "WAIT_TIME": ("ipcq_wait_duration_seconds", _WAITS),
+    "RUN_TIME": ("ipcq_run_duration_seconds", _RUNS),
+}
 _SINGLE = {
     "QUEUE_BACKLOG": ("ipcq_backlog_tasks", "Tasks that could run now and wait for a worker."),
     "OLDEST_PENDING_JOB": (
@@ -54,7 +73,10 @@ def families(backend: Metrics) -> list[Family]:
     Raises:
         IpcqError: the queue cannot be read.
     """
-    return _families(backend.queue_stats())
+    found = _families(backend.queue_stats())
+    if isinstance(backend, Histograms):
+        found += _histograms(backend.queue_histograms())
+    return found
 
 
 def _families(statistics: Iterable[Statistic]) -> list[Family]:
@@ -62,10 +84,16 @@ def _families(statistics: Iterable[Statistic]) -> list[Family]:
     found = [
         Family("ipcq_tasks", "Tasks in each status now.", label="status", samples=_of(values, _STATUSES)),
         *(_single(values, title) for title in _SINGLE),
-        _quantiles(values, "WAIT", "ipcq_wait_seconds", "How long after their task was due runs began."),
-        _quantiles(values, "RUN", "ipcq_run_seconds", "How long runs took."),
+        _quantiles(values, "WAIT", "ipcq_wait_seconds", _WAITS),
+        _quantiles(values, "RUN", "ipcq_run_seconds", _RUNS),
     ]
     return [family for family in found if family.samples]
+
+
+def _histograms(found: Mapping[str, Histogram]) -> list[Family]:
+    return [
+        Family(*called, histogram=found[title]) for title, called in _HISTOGRAMS.items() if title in found
+    ]
 
 
 def _single(values: dict[str, float], title: str) -> Family:

@@ -31,7 +31,12 @@ def _lines(found: Iterable[Family], queue: str) -> Iterator[str]:
     name = queue.translate(_ESCAPES)
     for family in found:
         yield f"# HELP {family.name} {family.told}"
-        yield f"# TYPE {family.name} {'counter' if family.counter else 'gauge'}"
+        yield f"# TYPE {family.name} {family.kind}"
         for value, figure in family.samples.items():
             more = f',{family.label}="{value}"' if family.label else ""
             yield f'{family.name}{{queue="{name}"{more}}} {figure}'
+        if family.histogram is not None:
+            for bound, count in family.buckets:
+                yield f'{family.name}_bucket{{queue="{name}",le="{bound}"}} {count}'
+            yield f'{family.name}_count{{queue="{name}"}} {family.buckets[-1][1]}'
+            yield f'{family.name}_sum{{queue="{name}"}} {family.histogram.sum}'

@@ -7,7 +7,7 @@ import os
 from typing import Protocol
 
 from ..aio import AsyncQueue
-from ..backend import Cancel, WaitForCompletion
+from ..backend import Cancel, FetchById, WaitForCompletion
 from ..errors import NotSupported
 from ..sink import WeakTaskSink
 from ..urls import connect
@@ -16,7 +16,7 @@ from ..worker.worker import WorkerBackend
 __all__ = ["Place", "TaskBackend"]
 
 
-class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, Cancel, Protocol):
+class TaskBackend(WorkerBackend, WeakTaskSink, WaitForCompletion, FetchById, Cancel, Protocol):
     """What tasks of named functions need of a backend."""
 
 

@@ -13,7 +13,7 @@ from ..expose import Filter, Page
 from ..layer import Layer
 from ..result import ErrorInfo, TaskResult
 from ..status import Status
-from ..task import Task, TaskId
+from ..task import Progress, Task, TaskId
 from ..worker import Router, Worker
 from .expecting import PATIENCE, expect_some
 from .stage import Hands, Seen, Stage
@@ -42,6 +42,7 @@ __all__ = [
     "seen",
     "status_of",
     "take",
+    "tell",
     "total",
     "work",
     "work_all",
@@ -117,6 +118,14 @@ def postpone(stage: Stage, task_id: TaskId, seconds: float) -> bool:
     """Put a task off that a worker here has."""
     owner, task = stage.running[task_id]
     return owner.lease.postpone(task, seconds)
+
+
+def tell(stage: Stage, task_id: TaskId, done: float, total: float | None = None) -> None:
+    """Tell how far a run is, and whatever of that waits for the heartbeat."""
+    owner, task = stage.running[task_id]
+    telling: Any = owner.lease  # of a backend that can show it
+    telling.progress(task, Progress.of(done, total))
+    telling.heartbeat()
 
 
 def leave(stage: Stage, worker: str = "worker") -> None:

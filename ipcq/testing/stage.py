@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from ..backend import Permit, TaskStream, WorkerLease
 from ..backends.capabilities import Every
 from ..status import Status
-from ..task import Task, TaskId
+from ..task import Progress, Task, TaskId
 from .expecting import PATIENCE, Broken
 
 __all__ = ["Hands", "Seen", "Stage"]
@@ -37,6 +37,7 @@ class Seen:
     lock_by: str | None
     lock_at: float | None
     done_at: float | None
+    progress: Progress | None
 
     @classmethod
     def of(cls, task: Task[Any]) -> Seen:
@@ -56,6 +57,7 @@ class Seen:
             task.lock_by,
             task.lock_at,
             task.done_at,
+            task.progress,
         )
 
 

@@ -26,7 +26,7 @@ _KNOWN: dict[Any, _Source] = {
     TaskId: lambda task, _: task.id,
     Attempt: lambda task, _: Attempt(task.attempts + task.deaths + 1),
     Task: lambda task, _: task,
-    WorkerContext: lambda _, context: context,
+    WorkerContext: lambda task, context: context.of(task),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -87,3 +88,11 @@ def noted(item: str) -> str:
     if item.startswith("bad"):
         raise ValueError(item)
     return item.upper()
+
+
+def log_and_print(item: str) -> str:
+    """Log and print the item."""
+    logging.getLogger("speaking").info("logged %s", item)
+    logging.getLogger("speaking").debug("too low")
+    print(f"printed {item}")
+    return item

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import JsonStorage, LogReceiver, Monitor, Pipe
+from ipcq import Executor, JsonStorage, LogReceiver, Monitor, Pipe
 from ipcq.logs import Output
+from ipcq.tracing import inject
 
 from . import logged
+from .command import call, run
 
 if TYPE_CHECKING:
     from ipcq import MemoryStorage
 
 PATIENCE = 30.0
 MANY = 20_000
+KILLED_AT = 150  # tasks between two kills
 
 
 class Kept(logging.Handler):
@@ -173,3 +177,67 @@ def test_a_stopped_receiver_holds_nobody_up(queue: MemoryStorage) -> None:
         with Monitor(queue, logged.speak_much, workers=1):
             assert queue.wait(task_id, PATIENCE).unwrap() == MANY
         process.kill()
+
+
+def test_from_calls_of_an_executor(kept: Kept) -> None:
+    """Of all of them, those of ``map`` and those with other options, too."""
+    lines: list[Output] = []
+    with LogReceiver(on_output=lines.append) as logs, Executor(2, logs=logs) as executor:
+        assert executor.submit(logged.speak, 1).result(PATIENCE) == 1
+        assert executor.options(priority=1).submit(logged.speak, 2).result(PATIENCE) == 2
+        assert list(executor.map(logged.speak, [3, 4], timeout=PATIENCE)) == [3, 4]
+        assert logs.flush(PATIENCE)
+    assert sorted(line.text for line in lines) == [f"printed {n}\n" for n in (1, 2, 3, 4)]
+    assert sorted(record.getMessage() for record in kept.records) == [f"logged {n}" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("queue", [(), ("--queue", "memory://logged")])
+def test_from_items_of_the_command(queue: tuple[str, ...]) -> None:
+    """Each line has its item in front; standard output has results alone."""
+    ended = run("map", call("log_and_print"), "-n", "2", "--logs", "info", *queue, "a", "b\tc")
+    assert ended.values == ["a", "b\tc"]
+    *lines, last = ended.err.splitlines()
+    odd = repr("b\tc")
+    assert sorted(lines) == [
+        f"{odd}: INFO speaking: logged b\tc",
+        f"{odd}: printed b\tc",
+        "a: INFO speaking: logged a",
+        "a: printed a",
+    ]
+    assert last.startswith("ipcq: 2 done")
+
+
+def test_a_level_that_is_none_is_told() -> None:
+    """With those that there are."""
+    ended = run("map", call("log_and_print"), "--logs", "loud", "a")
+    assert (ended.status, "'loud' is not debug, info" in ended.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_while_workers_are_killed(queue: MemoryStorage, kept: Kept) -> None:
+    """Of every task the last run's words are all there, and nothing is torn."""
+    lines: list[Output] = []
+    chance = random.Random(7)
+    with LogReceiver(on_output=lines.append) as logs, Monitor(queue, logged.speak, workers=2) as monitor:
+        ids = queue.push_bulk(range(KILLED_AT * 20), metadata=logs.metadata, max_deaths=255)
+        for number, result in enumerate(queue.wait_for(ids, 4 * PATIENCE)):
+            result.unwrap()
+            if number % KILLED_AT == 0 and monitor.workers:
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(monitor.workers), signal.SIGKILL)
+        logs.flush(PATIENCE)
+    texts, of = {line.text for line in lines}, {record.task_id for record in kept.records}
+    assert logs.malformed == 0
+    assert texts <= {f"printed {number}\n" for number in range(len(ids))}
+    assert of <= set(ids)
+    missing = 2 * len(ids) - len(texts) - len(of)
+    assert missing <= logs.dropped  # none, but on a machine that is very busy
+
+
+def test_from_named_functions(kept: Kept) -> None:
+    """By the metadata among the options of a push, beside those of a trace."""
+    with logged.named, LogReceiver() as logs, Monitor(logged.named.backend, logged.named, workers=1):
+        assert logged.say.options(metadata=inject(logs.metadata)).push(3).wait(PATIENCE) == 3
+        assert logged.say.push(4).wait(PATIENCE) == 4
+        logs.flush(PATIENCE)
+    assert [record.getMessage() for record in kept.records] == ["logged 3"]

@@ -95,11 +95,11 @@ class LeavesTheDeadTheirTasks(Faulty):
 
 
 class WaitsForTheUnknown(Faulty):
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> Any:
+    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None, **options: Any) -> Any:
         wanted = list(ids)
         if len(self.check_status(wanted)) < len(wanted):
             raise WaitTimeout("nothing came")
-        return super().wait_for(wanted, timeout)
+        return super().wait_for(wanted, timeout, **options)
 
 
 class SaysThatItCancelled(Faulty):

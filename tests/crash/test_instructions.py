@@ -27,6 +27,7 @@ from ipcq.backends.memory.layout import (
     META_WORDS,
     NEED_SLOTS,
     OP,
+    PROGRESS_TOLD,
     REBUILDS,
     S_WORDS,
     SOURCE_GIVEN,
@@ -87,6 +88,8 @@ class Hands:
         count, places = exchange.take(self.worker, self.generation, MANY, MANY // 2, microseconds())
         leases = [tuple(places[at : at + 3]) for at in range(0, 3 * count, 3)]
         running, held = leases[: MANY // 2], leases[MANY // 2 :]
+        for lease in running:
+            exchange.tell(lease, self.worker, PROGRESS_TOLD | size)
         exchange.finish_many(running[1:], self.worker, 1, [bytes(size)] * len(running[1:]), microseconds())
         for lease, following in zip(running[:1] + held, [*held, None], strict=False):
             exchange.finish(lease, self.worker, 1, bytes(size), following, microseconds())
@@ -116,6 +119,7 @@ class Hands:
         connection, now = self.connection, microseconds()
         gen = generation(connection.words[connection.core.state_at + slot])
         connection.run(connection.deliver.start, slot, gen, epoch, self.worker, now)
+        connection.run(connection.deliver.tell, slot, gen, epoch, self.worker, PROGRESS_TOLD)
         size = self.chance.choice(SIZES)
         status = self.chance.choice((ST_DONE, ST_DONE, ST_FAILED, ST_KILLED))
         lease = (slot, gen, epoch, self.worker)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ipcq import ErrorInfo, Filter, IpcqError, Status, Task, TaskId, TaskResult
+from ipcq import ErrorInfo, Filter, IpcqError, Progress, Status, Task, TaskId, TaskResult
 from ipcq.testing.columns import COLUMNS
 
 NEEDED = {
@@ -40,7 +40,7 @@ COUNTED = {
 
 SHOWN = (
     "status", "attempts", "deaths", "max_attempts", "max_deaths", "priority", "timeout",
-    "keep_result", "lock_by", "codec",
+    "keep_result", "lock_by", "codec", "progress",
 )  # fmt: skip
 
 picks = st.integers(0, 99)
@@ -93,6 +93,10 @@ class Player:
         number = self.number(task.id)
         self.held[number] = task
         return number
+
+    def tell_progress(self, n: int, progress: Progress) -> None:
+        self.lease.progress(self.held[n], progress)
+        self.lease.heartbeat()
 
     def finish(self, n: int, value: Any) -> None:
         self.lease.finish(self.held[n], value)
@@ -246,6 +250,11 @@ class Agreement(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         self.agree(lambda player: player.take())
+
+    @precondition(holds)
+    @rule(pick=picks, done=st.integers(0, 3), total=st.sampled_from((None, 2)))
+    def tell_progress(self, pick: int, done: int, total: int | None) -> None:
+        self.agree(lambda player: player.tell_progress(self._held(pick), Progress.of(done, total)))
 
     @precondition(holds)
     @rule(pick=picks, value=values)

@@ -22,6 +22,7 @@ from ipcq.backends.memory.layout import (
     KIND_VALUE,
     LOST,
     M_DONE_SEQ,
+    M_PROGRESS,
     M_RUN_AT,
     M_SEQ,
     OK,
@@ -38,7 +39,9 @@ from ipcq.backends.memory.layout import (
     ST_RUNNING,
     ST_WRITING,
 )
+from ipcq.backends.memory.progress import progress_of, progress_word
 from ipcq.backends.memory.slots import owner
+from ipcq.task import Progress
 from tests.crash.simulation import SECOND, TTL, Lease, New, Simulation
 from tests.properties.model import FINISHED, OWED, Model, Task
 
@@ -72,6 +75,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.leases: dict[int, Lease] = {}
         self.history: list[tuple[int, Lease]] = []
         self.reserved: dict[int, tuple[New, Lease]] = {}
+        self.told: dict[tuple[int, Lease], list[int]] = {}
         self.number = 0
         self.life = 0
         for index in range(ROWS - 1):
@@ -346,6 +350,16 @@ class QueueMachine(RuleBasedStateMachine):
         lease = self.leases[number]
         self._act(index, kill, lambda: self.sim.deliver.start(*lease, index, self.sim.now), effect)
 
+    @precondition(lambda self: self._held(ST_RUNNING))
+    @rule(pick=picks, done=st.integers(0, 5), kill=kills)
+    def tell(self, pick: int, done: int, kill: int) -> None:
+        held = self._held(ST_RUNNING)
+        number = held[pick % len(held)]
+        index, lease = self.model.tasks[number].owner, self.leases[number]
+        word = progress_word(Progress(done, 5))
+        self.told.setdefault((number, lease), []).append(word)
+        self._act(index, kill, lambda: self.sim.deliver.tell(*lease, index, word), lambda _: OK)
+
     @precondition(lambda self: self._held(ST_QUEUED, ST_RUNNING))
     @rule(pick=picks, kill=kills)
     def give_back(self, pick: int, kill: int) -> None:
@@ -422,6 +436,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.sim.deliver.start(*lease, index, self.sim.now) == LOST
             assert self.sim.deliver.give_back(*lease, index) == LOST
             assert self.sim.postpone(lease, index) == LOST
+            assert self.sim.deliver.tell(*lease, index, progress_word(Progress(99))) == LOST
 
     # --- collecting -------------------------------------------------------------------------------
 
@@ -544,6 +559,14 @@ class QueueMachine(RuleBasedStateMachine):
             count = self.sim.collect.inbox(index, CAPACITY)
             numbers = [self.sim.number(self.sim.out[2 * n]) for n in range(count)]
             assert numbers == self.model.listed(index)
+
+    @invariant()
+    def a_run_is_as_far_as_it_told(self) -> None:
+        """What it told last; or nothing, which it told, or its worker was killed while its end was stored."""
+        for slot in self.sim.with_status(ST_RUNNING):
+            told = self.told.get((self.sim.number(slot), self.sim.lease(slot)), [])
+            word = self.sim.meta(slot, M_PROGRESS)
+            assert progress_of(word) is None or word in told[-1:]
 
     @invariant()
     def what_is_owed_is_not_lost(self) -> None:

@@ -10,6 +10,7 @@ from ipcq import (
     ConfigExt,
     Expose,
     FetchById,
+    Histograms,
     ListAllTasks,
     ListQueues,
     ListTasks,
@@ -47,6 +48,7 @@ def memory_has_every_capability_of_this_version(storage: MemoryStorage) -> None:
     _queues: ListQueues = storage
     _all: ListAllTasks = storage
     _metrics: Metrics = storage
+    _histograms: Histograms = storage
     _exposed: Expose = storage
     _weak: WeakTaskSink = storage
     _cancel: Cancel = storage

@@ -11,6 +11,7 @@ from ipcq import (
     MemoryStorage,
     Monitor,
     Pipe,
+    Progress,
     TaskFunction,
     TaskHandle,
     TaskQueue,
@@ -41,6 +42,7 @@ def a_push_takes_what_the_function_takes() -> None:
     assert_type(make.push("a.png", width=64), TaskHandle[bytes])
     assert_type(make.options(priority=2, run_at=1.0).push("a.png").wait(5), bytes)
     assert_type(make("a.png", 3), bytes)
+    assert_type(make.push("a.png").progress, Progress | None)
     _handle: TaskHandle[None] = save.push("a.png")
     _function: TaskFunction[..., bytes] = make
 

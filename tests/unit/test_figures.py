@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -10,7 +11,7 @@ from ipcq.backends.figures import Figures, percentile
 from ipcq.backends.memory.layout import BUCKETS
 from ipcq.backends.memory.measure import bucket_of
 
-NOTHING = Figures([0] * 6, 0, 0, 0, 0, [0] * BUCKETS, [0] * BUCKETS, 0.0, 0, 0.0, 0.0, 0, 0)
+NOTHING = Figures([0] * 6, 0, 0, 0, 0, [0] * BUCKETS, [0] * BUCKETS, 0.0, 0.0, 0, 0.0, 0.0, 0, 0)
 
 
 def _values(figures: Figures) -> dict[str, float]:
@@ -66,3 +67,21 @@ def test_the_sum_of_queues() -> None:
     assert values["SUCCESS_RATE"] == 75
     assert values["AVG_JOB_DURATION"] == pytest.approx(0.005)
     assert (values["OLDEST_PENDING_JOB"], values["MOST_RECENT_JOB"]) == (4.0, 7.0)
+
+
+def test_histograms_have_bounds_at_powers_of_two() -> None:
+    """A duration counts from the first bound that is longer; those beyond all are in the last bucket."""
+    found = replace(NOTHING, runs=_counted(63, 64, 1 << 20, 1 << 40), run_time=1.5).histograms()["RUN_TIME"]
+    counts = dict(found.buckets)
+    assert (counts[0.000064], counts[0.000128], counts[1.048576], counts[2.097152]) == (1, 2, 2, 3)
+    assert (found.buckets[-2][1], found.buckets[-1], found.sum) == (3, (inf, 4), 1.5)
+    assert len(counts) == 30
+
+
+def test_histograms_add_up() -> None:
+    """Of two queues each bucket and each sum is that of both."""
+    one = replace(NOTHING, waits=_counted(100, 10_000), wait_time=0.0101)
+    two = replace(NOTHING, waits=_counted(10_000), wait_time=0.01)
+    found = (one + two).histograms()["WAIT_TIME"]
+    assert (dict(found.buckets)[0.000128], found.buckets[-1][1]) == (1, 3)
+    assert found.sum == pytest.approx(0.0201)

@@ -377,6 +377,7 @@ def test_it_says_what_it_can_do() -> None:
         (lambda it: it.cancel("x"), "Cancel"),
         (lambda it: it.vacuum(), "Vacuum"),
         (lambda it: it.queue_stats(), "Metrics"),
+        (lambda it: it.queue_histograms(), "Histograms"),
         (lambda it: it.list_tasks(), "ListTasks"),
         (lambda it: it.resume_abandoned(), "ResumeAbandoned"),
     ],

@@ -111,6 +111,12 @@ class JsonStore:
             return []
         return self._write([w.key for w in writes], [w.value for w in writes], [w.expected for w in writes])
 
+    def compare_and_set_lightly(self, writes: Sequence[Write]) -> list[int] | None:
+        """The same without a trip to the disk; the next write that makes one takes this along."""
+        return self._write(
+            [w.key for w in writes], [w.value for w in writes], [w.expected for w in writes], lasting=False
+        )
+
     def scan(self, after: int = 0) -> Iterable[Record]:
         """Every record with a version greater than ``after``, by version; removed ones too, with ``after``.
 
@@ -235,14 +241,19 @@ class JsonStore:
         return self._log.head.set_aside
 
     def _write(
-        self, keys: Sequence[str], values: Sequence[bytes | None], expected: Sequence[int] | None
+        self,
+        keys: Sequence[str],
+        values: Sequence[bytes | None],
+        expected: Sequence[int] | None,
+        *,
+        lasting: bool = True,
     ) -> list[int] | None:
         bodies = [body(key, value) for key, value in zip(keys, values, strict=True)]
         writes = [(key, value is None) for key, value in zip(keys, values, strict=True)]
         self._sync.check()
         outcome: _Outcome = self._run(self._turn.alone, self._store, writes, bodies, expected)
         versions, file, end = outcome
-        if versions is not None:
+        if versions is not None and lasting:
             self._sync.written(file, end)
         return versions
 

@@ -24,6 +24,9 @@ cdef class Deliver:
     cpdef uint64_t start(self, uint64_t slot, uint64_t gen, uint64_t epoch, uint64_t index, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(w=word_t[::1], word=uint64_t)
     cpdef uint64_t begin(self, uint64_t slot, uint64_t gen, uint64_t epoch, uint64_t index, uint64_t now) except? 0xFFFF_FFFF_FFFF_FFFF nogil
+    cdef int _begin(self, uint64_t m, uint64_t now) except -1 nogil
+    @cython.locals(w=word_t[::1])
+    cpdef uint64_t tell(self, uint64_t slot, uint64_t gen, uint64_t epoch, uint64_t index, uint64_t progress) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     cpdef uint64_t give_back(self, uint64_t slot, uint64_t gen, uint64_t epoch, uint64_t index) except? 0xFFFF_FFFF_FFFF_FFFF nogil
     @cython.locals(word=uint64_t, kept=uint64_t)
     cpdef int requeue(self, uint64_t slot, uint64_t deaths) except -1 nogil

@@ -21,6 +21,7 @@ from .layout import (
     M_EPOCH,
     M_LOCK_AT,
     M_NEXT,
+    M_PROGRESS,
     M_RESULT,
     M_RUN_AT,
     M_SEQ,
@@ -38,6 +39,8 @@ from .layout import (
     ST_QUEUED,
     ST_RUNNING,
     STATUS_MASK,
+    TOLD,
+    WORD_MASK,
 )
 
 __all__ = ["Deliver"]
@@ -50,7 +53,7 @@ MOST_PROMOTED = 64  # delayed tasks that become ready in one hold of the lock
 
 
 class Deliver:
-    """Take, start and give back."""
+    """Take, start, tell how far a run is, and give back."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -139,7 +142,7 @@ class Deliver:
         w[m + M_EPOCH] = w[m + M_EPOCH] + 1  # alone it changes nothing: nobody holds the new epoch
         w[m + M_LOCK_AT] = now
         if status == ST_RUNNING:
-            w[m + M_STARTED] = now
+            self._begin(m, now)
         kept = word & (COUNTED_MASK | GEN_MASK << GEN_SHIFT)
         self.core.slots.commit(slot, kept | index + 1 << OWNER_SHIFT | status)
         self.core.own(slot, index)
@@ -155,10 +158,31 @@ class Deliver:
         if not self.core.holds(slot, gen, epoch, index, ST_QUEUED):
             return LOST
         w[OP] = OP_START
-        w[self.core.meta_at + slot * META_WORDS + M_STARTED] = now
+        self._begin(self.core.meta_at + slot * META_WORDS, now)
         word = w[self.core.state_at + slot]
         self.core.slots.commit(slot, word & ~STATUS_MASK | ST_RUNNING)
         self.core.close()
+        return OK
+
+    def _begin(self, m: int, now: int) -> None:
+        """Write what is true of a run that is about to begin: it has told nothing."""
+        self.w[m + M_STARTED] = now
+        self.w[m + M_PROGRESS] = 0
+
+    def tell(self, slot: int, gen: int, epoch: int, index: int, progress: int) -> int:
+        """Note how far the run in ``slot`` is; LOST where the lease is void, and nothing is changed.
+
+        It sets no op: each of its two stores is whole, and nothing is derived from either.
+
+        Args:
+            progress: with `PROGRESS_TOLD`.
+        """
+        w = self.w
+        self.core.clear_out()
+        if not self.core.holds(slot, gen, epoch, index, ST_RUNNING):
+            return LOST
+        w[self.core.meta_at + slot * META_WORDS + M_PROGRESS] = progress
+        w[TOLD] = w[TOLD] + 1 if w[TOLD] < WORD_MASK else 0  # behind it: who saw this one sees the other
         return OK
 
     # --- giving back ----------------------------------------------------------------------------

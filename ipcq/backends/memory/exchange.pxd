@@ -52,6 +52,9 @@ cdef class Exchange:
     @cython.locals(kind=uint64_t)
     cdef object _payload(self, uint64_t desc, uint64_t inline, uint64_t most)
 
+    @cython.locals(slot=uint64_t, gen=uint64_t, epoch=uint64_t, code=uint64_t, me=uint64_t)
+    cpdef object tell(self, object place, uint64_t index, uint64_t progress)
+
     @cython.locals(slot=uint64_t, gen=uint64_t, epoch=uint64_t, slot2=uint64_t, gen2=uint64_t, epoch2=uint64_t, length=uint64_t, code=uint64_t, me=uint64_t, view=byte_t[::1])
     cpdef tuple finish(self, object place, uint64_t index, uint64_t kind, object data, object following, uint64_t now)
     @cython.locals(count=Py_ssize_t, codes=list, me=uint64_t, done=bint, view=byte_t[::1])

@@ -262,6 +262,26 @@ class Exchange:
             return bytes_at(self.core.a, (desc >> 8 & 0xFFFFFF) * BLOCK_BYTES, desc >> 32)
         return None
 
+    # --- while workers run them -----------------------------------------------------------------
+
+    def tell(self, place: tuple[Any, ...], index: int, progress: int) -> int:
+        """`Deliver.tell` of the task at a place, as `finish` has it; what that answers."""
+        slot = place[0]
+        gen = place[1]
+        epoch = place[2]
+        code = UNKNOWN
+        me = self._enter()
+        if me:
+            try:
+                code = self.own.deliver.tell(slot, gen, epoch, index, progress)
+            except Exception:
+                code = UNKNOWN
+            self._leave(me)
+        if code == UNKNOWN:
+            with self.turn:
+                code = self.run(self.general.deliver.tell, slot, gen, epoch, index, progress)
+        return code
+
     # --- back from workers ----------------------------------------------------------------------
 
     def finish(

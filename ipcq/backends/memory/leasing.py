@@ -14,7 +14,7 @@ from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
@@ -28,6 +28,7 @@ from .layout import (
     KIND_NO_ROOM,
     KIND_VALUE,
     LOST,
+    M_EPOCH,
     MOST_TAKEN,
     NEED_ARENA,
     NOBODY,
@@ -41,8 +42,10 @@ from .layout import (
     STARTED,
 )
 from .participant import TICK, Participant, Place, housekeep
-from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes, status_of
+from .progress import progress_word
 from .reading import Reader
+from .slots import generation
 
 __all__ = ["MemoryLease", "MemoryStream"]
 
@@ -97,6 +100,14 @@ class MemoryLease:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self.me.heartbeat()
         return self.returned.fetch() + back
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is."""
+        try:
+            place = self._place_of(task)
+        except LeaseLost:
+            return
+        self._exchange.tell(place, self.me.index, progress_word(progress))
 
     def finish(self, task: Task[Any], value: Any, *, patience: float | None = None) -> None:
         """RUNNING -> DONE with this value; mostly in one hold of the lock with the start of the next task.
@@ -192,10 +203,31 @@ class MemoryLease:
                     full = error
         return full
 
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        slot = self.reader.find(task_id)
+        return (
+            slot is not None
+            and (slot.number, generation(slot.word)) == (lease.slot, lease.generation)
+            and slot.meta[M_EPOCH] == lease.epoch
+            and status_of(slot.word) is Status.DONE
+            and self.reader.unchanged(slot)
+        )
+
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `finish`; of no concern, for an error without room is told in a few words.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         run_at = microseconds() + max(0, round(retry_in * 1e6))

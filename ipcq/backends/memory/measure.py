@@ -19,6 +19,7 @@ from .layout import (
     ST_DONE,
     TASKS_DONE,
     TASKS_KILLED,
+    WAIT_TIME,
     WAIT_TIMES,
 )
 from .machine import highest_bit
@@ -52,7 +53,9 @@ class Measure:
         duration = self._since(started, now)
         w[RUN_TIME] = w[RUN_TIME] + duration
         self._tally(RUN_TIMES + bucket_of(duration))
-        self._tally(WAIT_TIMES + bucket_of(self._since(max(w[m + M_RUN_AT], w[m + M_CREATED]), started)))
+        waited = self._since(max(w[m + M_RUN_AT], w[m + M_CREATED]), started)
+        w[WAIT_TIME] = w[WAIT_TIME] + waited
+        self._tally(WAIT_TIMES + bucket_of(waited))
         if not done:
             self._tally(RUN_FAILURES)
 

@@ -32,6 +32,7 @@ from .layout import (
     ST_PENDING,
     TASKS_DONE,
     TASKS_KILLED,
+    WAIT_TIME,
     WAIT_TIMES,
 )
 
@@ -58,6 +59,7 @@ def figures(connection: Connection) -> Figures:
         runs=w[RUN_TIMES : RUN_TIMES + BUCKETS].tolist(),
         waits=w[WAIT_TIMES : WAIT_TIMES + BUCKETS].tolist(),
         run_time=w[RUN_TIME] / 1e6,
+        wait_time=w[WAIT_TIME] / 1e6,
         past_hour=_past_hour(connection),
         oldest=connection.call(_oldest, connection) / 1e6,
         newest=w[LAST_ACCEPTED] / 1e6,

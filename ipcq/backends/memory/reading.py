@@ -21,15 +21,18 @@ from .layout import (
     M_EPOCH,
     M_INLINE,
     M_PAYLOAD,
+    M_PROGRESS,
     META_WORDS,
     P_NAME,
     SAME,
     ST_DONE,
     ST_PENDING,
+    ST_RUNNING,
     STATUS_MASK,
 )
 from .participant import read_text
 from .parts import Codecs, HeldTask, Holder, Slot, error_of, task_of
+from .progress import progress_of
 from .slots import file_epoch, file_length, generation, owner
 
 __all__ = ["Reader"]
@@ -97,7 +100,10 @@ class Reader:
     def task(self, slot: Slot) -> Task[Any]:
         """The task in a slot, its payload copied or mapped."""
         lock_by = self.worker_name(owner(slot.word)) if owner(slot.word) else None
-        return task_of(slot, self.queue, self.codecs, self.payload(slot), lock_by)
+        task = task_of(slot, self.queue, self.codecs, self.payload(slot), lock_by)
+        if slot.word & STATUS_MASK == ST_RUNNING:  # as one word: of bytes that are copied, halves may be new
+            task.progress = progress_of(self._words[self._meta_at + slot.number * META_WORDS + M_PROGRESS])
+        return task
 
     def held(self, held: Held, holder: Holder) -> HeldTask | None:
         """The task that a worker was handed, if its payload is not at hand; None if it was taken away.

@@ -21,7 +21,7 @@ from .frames import FrameError, Outcome, Reply, Request, Verb, read_reply, write
 from .gate import FAILED_HANDSHAKES, failed_handshakes
 from .keys import ClientKeys
 
-__all__ = ["PATIENCE", "Channel", "Channels", "Response"]
+__all__ = ["PATIENCE", "Channel", "Channels", "Response", "was_sent_to_another"]
 
 PATIENCE = 30.0
 """Seconds that a request is sent again and again while no server answers."""
@@ -41,6 +41,11 @@ class Response(NamedTuple):
     body: Any
     blobs: Sequence[bytes]
     resent: bool
+
+
+def was_sent_to_another(failure: Exception) -> bool:
+    """Of what `Channel.answer` raised: whether a server that is gone may have done the request."""
+    return bool(getattr(failure, "_resent", False))
 
 
 class _Sent(NamedTuple):

@@ -11,18 +11,19 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from ...backend import Turn, WorkerExit, WorkerLease, WorkerRequest
+from ...backend import OnProgress, Turn, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...errors import IpcqError, QueueClosed
-from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ...expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...sink import WeakSink
 from ...status import TERMINAL, Status
-from ...task import Queue, Task, TaskId
+from ...task import Progress, Queue, Task, TaskId
 from ..completions import AwaitedResults
 from ..parts import DEFAULTS, Terms, bulk_parts, moment_of, parts_of, read_parts
+from ..progress import ProgressWatch
 from ..store.codecs import Codecs
 from ..streams import push_stream
 from ..weak import Weak
@@ -39,6 +40,7 @@ from .wire import (
     pack_filter,
     pack_id,
     pack_ids,
+    unpack_histograms,
     unpack_id,
     unpack_ids,
     unpack_info,
@@ -51,6 +53,7 @@ from .working import LAST_PATIENCE, PipeLease, PipeStream
 __all__ = ["Pipe"]
 
 _FIRST_PATIENCE = 5.0  # seconds that opening waits for a server
+_LOOK_PATIENCE = 2.0  # the same of a look that comes again and again
 
 
 class Pipe:
@@ -71,7 +74,7 @@ class Pipe:
         ValueError: it is no endpoint; or one of both keys is missing.
         UnsafeDirectory: others could have put that server there, or can read the secret key.
         StorageError: no server answers there, or it refused our key; or it is on another machine, and there
-            are no keys; or the queue's codec is pickle, and the endpoint is no ``ipc://``.
+            are no keys; or the codec, of the queue or given, is pickle, and the endpoint is no ``ipc://``.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Pipe:
         self._endpoint = check_endpoint(endpoint, keys=self._keys is not None)
         check_directory(endpoint)
         self._own = get_codec(codec) if codec is not None else None
+        if self._own is not None:
+            check_codec(self._endpoint, self._own)
         self._closed = False
         self._connect()
 
@@ -357,21 +362,31 @@ class Pipe:
         """Ask for a moment to begin at, of which there are only so many; by the server's clock."""
         return Turn(*self._call(Verb.TAKE_TURN, name, per_second, burst).body)
 
-    def take_permit(self, name: str, limit: int) -> PipePermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> PipePermit | None:
         """One of ``limit`` permits, or None."""
         self._use()
-        return self._permits.take(name, limit)
+        return self._permits.take(name, limit, waited)
 
     # --- WaitForCompletion --------------------------------------------------------------------------
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
+    def running_progress(self, since: int = 0) -> tuple[int, dict[TaskId, Progress]]:
+        """How far each run is that tells it, if any told something since an earlier answer."""
+        seen, rows = self._use().call(Verb.RUNNING_PROGRESS, since, patience=_LOOK_PATIENCE).body
+        return seen, {unpack_id(task_id): Progress(*told) for task_id, *told in rows}
+
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> AwaitedResults:
         """Results in completion order, each id once."""
         self._use()
-        return AwaitedResults(PipeInbox(self._use, self._decoder), ids, timeout)
+        watch = ProgressWatch(self.running_progress, on_progress) if on_progress is not None else None
+        return AwaitedResults(PipeInbox(self._use, self._decoder), ids, timeout, watch)
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task."""
-        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+        return next(self.wait_for((TaskId.parse(task_id),), timeout, on_progress=on_progress))
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""
@@ -412,6 +427,10 @@ class Pipe:
     def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures about ``queue`` (None: this one); `QueueNotFound` where there is none of that name."""
         return unpack_stats(self._call(Verb.QUEUE_STATS, queue).body)
+
+    def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """How long runs took, and how long tasks waited, in ``queue`` (None: this one)."""
+        return unpack_histograms(self._call(Verb.QUEUE_HISTOGRAMS, queue).body)
 
 
 def _reopen(endpoint: str, codec: Codec | None, keys: str | None, server: str | None) -> Pipe:

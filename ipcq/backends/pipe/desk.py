@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -11,13 +11,16 @@ from ...backend import WorkerExit, WorkerRequest
 from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
+from .asked import check_request
 from .awaited import Awaited
-from .frames import Request, Verb
+from .frames import FrameError, Request, Verb
+from .handing import hand, pack_page
 from .holders import Holders, Wanted
-from .members import Members
+from .members import Held, Members
 from .wire import (
     Encoded,
+    pack_histograms,
     pack_id,
     pack_ids,
     pack_info,
@@ -58,11 +61,13 @@ class Waiting(NamedTuple):
         attempt: the answer, or None as long as there is nothing; called with whether it is over.
         topic: what it waits for: `A_TASK`, `ROOM`, `ROOM_FOR_A_VALUE`, or the token under which results are
             awaited.
+        size: bytes of payloads that it keeps.
     """
 
     until: float
     attempt: Callable[[bool], Answer | None]
     topic: bytes
+    size: int = 0
 
 
 class Desk:
@@ -82,7 +87,6 @@ class Desk:
         self.holders = Holders(backend, dead_after)
         self._handlers: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.HELLO: self._hello,
-            Verb.REGISTER: self._register,
             Verb.BEAT: self._beat,
             Verb.LEAVE: self._leave,
             Verb.OPEN_STREAM: self._open_stream,
@@ -91,6 +95,7 @@ class Desk:
             Verb.FAIL: self._fail,
             Verb.GIVE_BACK: self._give_back,
             Verb.POSTPONE: self._postpone,
+            Verb.TELL: self._tell,
             Verb.FETCH_BY_ID: self._fetch_by_id,
             Verb.RESCHEDULE: self._reschedule,
             Verb.RESUME_BY_ID: self._resume_by_id,
@@ -102,9 +107,9 @@ class Desk:
             Verb.TAKE_PERMIT: self._take_permit,
             Verb.KEEP_PERMITS: self._keep_permits,
             Verb.CHECK_STATUS: self._check_status,
-            Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
+            Verb.RUNNING_PROGRESS: self._running_progress,
             Verb.VACUUM: self._vacuum,
             Verb.LIST_QUEUES: self._list_queues,
             Verb.LIST_WORKERS: self._list_workers,
@@ -113,22 +118,34 @@ class Desk:
             Verb.LIST_ALL_TASKS: self._list_all_tasks,
             Verb.GLOBAL_STATS: self._global_stats,
             Verb.QUEUE_STATS: self._queue_stats,
+            Verb.QUEUE_HISTOGRAMS: self._queue_histograms,
         }
         self._with_payload: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.PUSH: self._push,
             Verb.UPDATE: self._update,
             Verb.FINISH: self._finish,
         }
+        self._of_client: dict[Verb, Callable[..., Answer | Waiting]] = {
+            Verb.REGISTER: self._register,
+            Verb.AWAIT: self._await,
+        }
 
     def __repr__(self) -> str:
         return f"<Desk at {self._backend!r}>"
 
-    def handle(self, request: Request) -> Answer | Waiting:
-        """Do what is asked; what the backend raises is the answer, too, and the caller's to send."""
-        arguments = request.body if isinstance(request.body, list) else []
+    def handle(self, request: Request, client: bytes) -> Answer | Waiting:
+        """Do what is asked; what the backend raises is the answer, too, and the caller's to send.
+
+        Args:
+            client: who asks; `FrameError` where that is nothing that a client of ours asks.
+        """
+        arguments = check_request(request)
         with_payload = self._with_payload.get(request.verb)
         if with_payload is not None:
             return with_payload(request.blobs, *arguments)
+        of_client = self._of_client.get(request.verb)
+        if of_client is not None:
+            return of_client(client, *arguments)
         return self._handlers[request.verb](*arguments)
 
     def tend(self, now: float) -> None:
@@ -153,6 +170,8 @@ class Desk:
         """Store tasks; ``rows`` say how each is to be run, or one of all of them."""
         wanted, parts = unpack_ids(ids), [_parts_to_push(*row) for row in rows]
         values = [Encoded(blob) for blob in blobs]
+        if len(wanted) != len(values) or len(rows) not in (1, len(values)) or not all(wanted):
+            raise FrameError(f"PUSH: {len(wanted)} ids and {len(rows)} rows for {len(values)} payloads")
         done: list[int] = []
 
         def push(start: int) -> None:
@@ -173,7 +192,7 @@ class Desk:
                 raise
             return Answer(len(wanted))
 
-        return Waiting(_until(wait), attempt, ROOM)
+        return Waiting(_until(wait), attempt, ROOM, sum(map(len, values)))
 
     def _update(
         self,
@@ -191,9 +210,15 @@ class Desk:
     # --- workers ------------------------------------------------------------------------------------
 
     def _register(
-        self, worker_id: str, layers: list[str], identity: list[int], place: list[int] | None, has: bytes
+        self,
+        client: bytes,
+        worker_id: str,
+        layers: list[str],
+        identity: list[int],
+        place: list[int] | None,
+        has: bytes,
     ) -> Answer:
-        return Answer(self.members.enter(worker_id, layers, identity, place, set(unpack_ids(has))))
+        return Answer(self.members.enter(client, worker_id, layers, identity, place, set(unpack_ids(has))))
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
@@ -227,22 +252,29 @@ class Desk:
             tasks = member.take(most) if first or member.lives else []
             first = False
             if tasks:
-                return _rows(tasks)
+                return Answer(*hand(member, tasks))
             return Answer() if over or member.stream is None else None
 
         return Waiting(until, attempt, A_TASK)
 
     def _finish(
-        self, blobs: Sequence[bytes], token: int, held: list[tuple[bytes, list[int]]], more: bool
+        self,
+        blobs: Sequence[bytes],
+        token: int,
+        held: list[tuple[bytes, list[int]]],
+        more: bool,
+        again: bool,
     ) -> Waiting:
         """End runs, as there is room; with ``more``, answered with the next task, where one is there."""
+        if len(held) != len(blobs):
+            raise FrameError(f"FINISH: {len(held)} tasks for {len(blobs)} payloads")
         left = [(_held(*each), Encoded(blob)) for each, blob in zip(held, blobs, strict=True)]
 
         def attempt(over: bool) -> Answer | None:
             nonlocal left
             member = self.members.get(token)
             try:
-                member.finish([task for task, _ in left], [value for _, value in left])
+                member.finish([task for task, _ in left], [value for _, value in left], again=again)
             except QueueFull as full:
                 done.update(full.accepted)
                 left = [each for each in left if each[0].id not in done]
@@ -250,34 +282,38 @@ class Desk:
                     return None
                 full.accepted = list(done)
                 raise
-            return _rows(member.take(1) if more else ())
+            return Answer(*hand(member, member.take(1) if more else ()))
 
         done: set[TaskId] = set()
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE, sum(map(len, blobs)))
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
-    ) -> Answer:
-        task = _held(task_id, lease)
-        lease_of = self.members.get(token).lease
-        return Answer(int(lease_of.fail(task, unpack_error(error), retry_in=retry_in, final=final)))
+    ) -> Waiting:
+        task, told = _held(task_id, lease), unpack_error(error)
+
+        def attempt() -> Answer:
+            return Answer(int(self.members.get(token).fail(task, told, retry_in, final)))
+
+        return _when_there_is_room(attempt)
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
-        return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
+        return Answer(self.members.get(token).give_back(_held(task_id, lease)))
 
     def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
-        """Put a task off, as there is room."""
         task = _held(task_id, lease)
 
-        def attempt(over: bool) -> Answer | None:
-            try:
-                return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
-            except QueueFull:
-                if over:
-                    raise
-                return None
+        def attempt() -> Answer:
+            return Answer(self.members.get(token).postpone(task, seconds))
 
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+        return _when_there_is_room(attempt)
+
+    def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
+        """Note how far runs are."""
+        member = self.members.get(token)
+        for task_id, lease, done, total in told:
+            member.tell(_held(task_id, lease), Progress.of(done, total))
+        return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
 
@@ -314,8 +350,8 @@ class Desk:
     def _take_turn(self, name: str, per_second: float, burst: int) -> Answer:
         return Answer(list(self._backend.take_turn(name, per_second, burst)))
 
-    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any]) -> Answer:
-        return Answer(self.holders.take(who, told, Wanted(*wanted)))
+    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any], waited: float) -> Answer:
+        return Answer(self.holders.take(who, told, Wanted(*wanted), waited))
 
     def _keep_permits(
         self, who: bytes, told: list[int], number: int, following: int, has: list[list[Any]], asked: list[int]
@@ -329,8 +365,8 @@ class Desk:
         found = self._backend.check_status(unpack_ids(ids))
         return Answer([[pack_id(task_id), int(status)] for task_id, status in found.items()])
 
-    def _await(self, token: bytes, ids: bytes) -> Answer:
-        return Answer(self.awaited.ask(token, unpack_ids(ids)))
+    def _await(self, client: bytes, token: bytes, ids: bytes) -> Answer:
+        return Answer(self.awaited.ask(client, token, unpack_ids(ids)))
 
     def _results(self, token: bytes, wait: float) -> Waiting:
         def attempt(over: bool) -> Answer | None:
@@ -353,6 +389,10 @@ class Desk:
         self.awaited.forget(token, unpack_ids(ids))
         return Answer()
 
+    def _running_progress(self, since: int) -> Answer:
+        seen, found = self._backend.running_progress(since)
+        return Answer([seen, [[pack_id(task_id), *told] for task_id, told in found.items()]])
+
     def _vacuum(self, older_than: float, statuses: list[int]) -> Answer:
         return Answer(self._backend.vacuum(older_than=older_than, statuses=[Status(s) for s in statuses]))
 
@@ -368,10 +408,10 @@ class Desk:
         return Answer([pack_worker(worker) for worker in self._backend.list_all_workers()])
 
     def _list_tasks(self, queue: str | None, wanted: list[Any] | None) -> Answer:
-        return _page(self._backend.list_tasks(queue, unpack_filter(wanted)))
+        return Answer(*pack_page(self._backend.list_tasks(queue, unpack_filter(wanted))))
 
     def _list_all_tasks(self, wanted: list[Any] | None) -> Answer:
-        return _page(self._backend.list_all_tasks(unpack_filter(wanted)))
+        return Answer(*pack_page(self._backend.list_all_tasks(unpack_filter(wanted))))
 
     def _global_stats(self) -> Answer:
         return Answer(pack_stats(self._backend.global_stats()))
@@ -379,30 +419,30 @@ class Desk:
     def _queue_stats(self, queue: str | None) -> Answer:
         return Answer(pack_stats(self._backend.queue_stats(queue)))
 
-
-def _rows(tasks: Iterable[Task[Any]]) -> Answer:
-    blobs: list[bytes] = []
-    return Answer([pack_task(task, blobs) for task in tasks], blobs)
-
-
-def _page(page: Any) -> Answer:
-    blobs: list[bytes] = []
-    return Answer([[pack_task(t, blobs) for t in page.items], page.page, page.page_size, page.total], blobs)
+    def _queue_histograms(self, queue: str | None) -> Answer:
+        return Answer(pack_histograms(self._backend.queue_histograms(queue)))
 
 
 def _until(wait: float, most: float = LONGEST_WAIT) -> float:
     return time.monotonic() + min(max(0.0, wait), most)
 
 
-class _Held(NamedTuple):
-    """As much of a task as it takes to end its run."""
+def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
+    """Do it as soon as it meets no `QueueFull`."""
 
-    id: TaskId
-    lease: Lease
+    def once(over: bool) -> Answer | None:
+        try:
+            return attempt()
+        except QueueFull:
+            if over:
+                raise
+            return None
+
+    return Waiting(_until(LONGEST_WAIT), once, ROOM_FOR_A_VALUE)
 
 
-def _held(task_id: bytes, lease: list[int]) -> Any:
-    return _Held(unpack_id(task_id), Lease(*lease))
+def _held(task_id: bytes, lease: list[int]) -> Held:
+    return Held(unpack_id(task_id), Lease(*lease))
 
 
 def _parts_to_push(
@@ -422,8 +462,15 @@ def _parts_to_push(
         "max_deaths": max_deaths,
         "run_timeout": timeout,
         "keep_result": keep_result,
-        "metadata": _PLAIN.decode(metadata) if metadata else {},
+        "metadata": _metadata(metadata),
     }
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    found = _PLAIN.decode(data) if data else {}
+    if not isinstance(found, dict):
+        raise FrameError(f"metadata is a map, not this {type(found).__name__}")
+    return found
 
 
 def _task_of(value: Encoded, task_id: TaskId, parts: Mapping[str, Any]) -> Task[Any]:

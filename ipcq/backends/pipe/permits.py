@@ -9,8 +9,8 @@ from secrets import token_bytes
 from types import TracebackType
 from typing import Any
 
-from ...errors import IpcqError, QueueClosed
-from ...pacing import check_limit, check_name
+from ...errors import IpcqError
+from ...pacing import check_limit, check_name, check_waited
 from ..liveness import own_identity
 from .channels import PATIENCE, Channels
 from .frames import Verb
@@ -69,15 +69,16 @@ class Permits:
     def __repr__(self) -> str:
         return f"<Permits of {self._channels.endpoint!r} [{'closed' if self._closed else len(self._held)}]>"
 
-    def take(self, name: str, limit: int) -> PipePermit | None:
+    def take(self, name: str, limit: int, waited: float = 0.0) -> PipePermit | None:
         """One of ``limit`` permits, or None."""
         wanted = [0, check_name(name), check_limit(limit)]
+        check_waited(waited)
         with self._mutex:
             number = wanted[0] = self._next
             self._next += 1
             self._asked.add(number)
         try:
-            given = self._channels.call(Verb.TAKE_PERMIT, *self._me, wanted).body
+            given = self._channels.call(Verb.TAKE_PERMIT, *self._me, wanted, waited).body
             with self._mutex:
                 if given:
                     self._held[number] = wanted
@@ -133,10 +134,9 @@ class Permits:
         while self._goes_on(self._news.wait(_TICK)):
             try:
                 self._tell(PATIENCE)
-            except QueueClosed:
-                return
-            except IpcqError:  # no server for half a minute: there may be one again
-                continue
+            except IpcqError:  # no server for half a minute, or its queue is gone: there may be one again
+                if self._channels.closed:
+                    return
 
     def _goes_on(self, woken: bool) -> bool:
         """Whether there may be something to tell; where not, the next change starts another thread."""

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from struct import iter_unpack
 from typing import Any
 
 from ...codecs import MsgpackCodec
-from ...expose import Filter, QueueInfo, RunningWorker, Statistic, StatType
+from ...expose import Filter, Histogram, QueueInfo, RunningWorker, Statistic, StatType
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..memory.parts import HeldTask
-from .frames import FrameError
+from .frames import LARGEST_BLOB, FrameError
 
 __all__ = [
     "Encoded",
     "Passing",
     "pack_error",
     "pack_filter",
+    "pack_histograms",
     "pack_id",
     "pack_ids",
     "pack_info",
@@ -29,6 +30,7 @@ __all__ = [
     "pack_worker",
     "unpack_error",
     "unpack_filter",
+    "unpack_histograms",
     "unpack_id",
     "unpack_ids",
     "unpack_info",
@@ -121,19 +123,21 @@ def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
         place,
         list(task.lease) if task.lease is not None else None,
         _PLAIN.encode(dict(task.metadata)) if task.metadata else b"",
+        task.progress,
         *_fields_of(task),
     ]
 
 
 def unpack_task(row: Sequence[Any], blobs: Sequence[bytes], decoding: Decoding) -> Task[Any]:
     """The task again, whose arguments are decoded when they are first read."""
-    task_id, status, place, lease, metadata, *others = row
+    task_id, status, place, lease, metadata, told, *others = row
     parts = dict(zip(_FIELDS, others, strict=True))
     return Task(
         unpack_id(task_id),
         status=Status(status),
         metadata=_PLAIN.decode(metadata) if metadata else {},
         lease=Lease(*lease) if lease is not None else None,
+        progress=Progress(*told) if told is not None else None,
         payload=blobs[place] if place is not None else None,
         _decode=decoding(parts["codec"]),  # type: ignore[arg-type] # bytes are what it is given here
         **parts,
@@ -150,8 +154,11 @@ def pack_error(error: ErrorInfo) -> list[Any]:
 
 def unpack_error(row: Sequence[Any]) -> ErrorInfo:
     """The error again."""
-    kind, message, trace, details = row
-    return ErrorInfo(kind, message, trace, _PLAIN.decode(details))
+    kind, message, trace, told = row
+    details = _PLAIN.decode(told)
+    if not isinstance(details, dict):
+        raise FrameError(f"the details of an error are a map, not this {type(details).__name__}")
+    return ErrorInfo(kind, message, trace, details)
 
 
 def pack_result(result: TaskResult[Any], codec: str, blobs: list[bytes]) -> list[Any]:
@@ -162,10 +169,15 @@ def pack_result(result: TaskResult[Any], codec: str, blobs: list[bytes]) -> list
     """
     place, name = None, codec
     if result.status is Status.DONE and result.error is None:
-        place, value = len(blobs), result.value
+        value = result.value
         if not isinstance(value, Encoded):  # of a task with another codec than its queue's
             value, name = _PLAIN.encode(value), _PLAIN.name
-        blobs.append(value)
+        if len(value) > LARGEST_BLOB:
+            told = f"a result of {len(value)} bytes cannot travel: a pipe takes {LARGEST_BLOB}"
+            result = TaskResult(result.task_id, result.status, None, ErrorInfo("StorageError", told))
+        else:
+            place = len(blobs)
+            blobs.append(value)
     error = pack_error(result.error) if result.error is not None else None
     return [pack_id(result.task_id), int(result.status), place, name, error]
 
@@ -209,6 +221,19 @@ def pack_stats(stats: Iterable[Statistic]) -> list[Any]:
 def unpack_stats(rows: Iterable[Sequence[Any]]) -> list[Statistic]:
     """The figures again."""
     return [Statistic(title, StatType(kind), value, priority) for title, kind, value, priority in rows]
+
+
+def pack_histograms(found: Mapping[str, Histogram]) -> list[Any]:
+    """Durations by classes."""
+    return [[title, [list(each) for each in one.buckets], one.sum] for title, one in found.items()]
+
+
+def unpack_histograms(rows: Iterable[Sequence[Any]]) -> dict[str, Histogram]:
+    """The same again."""
+    return {
+        title: Histogram(tuple((bound, count) for bound, count in buckets), total)
+        for title, buckets, total in rows
+    }
 
 
 def pack_info(info: QueueInfo) -> list[Any]:

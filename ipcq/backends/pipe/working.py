@@ -17,11 +17,12 @@ from ...errors import IpcqError, LeaseLost, QueueClosed, QueueFull
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..awaiting import AwaitedTasks
 from ..bells import Bells
 from ..liveness import own_identity
-from .channels import PATIENCE, Channel, Channels, Response
+from ..progress import ProgressTeller, Told
+from .channels import PATIENCE, Channel, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
 from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
@@ -33,7 +34,9 @@ LAST_PATIENCE = 2.0
 LONGEST_DELAY = 1e10  # seconds
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
+_TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
+_LARGEST_PART = 16 << 20  # bytes of values in one message, unless one alone is larger
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
@@ -59,6 +62,7 @@ class PipeLease:
         self._entering = threading.Lock()
         self._token = 0
         self._place: list[int] | None = None
+        self._teller = ProgressTeller(self._send_progress)
         self._enter(PATIENCE)
 
     def __repr__(self) -> str:
@@ -94,8 +98,10 @@ class PipeLease:
             token = self._token
             try:
                 return self.channels().call(verb, token, *body, blobs=blobs, patience=patience), token
-            except NotRegistered:
+            except NotRegistered as unknown:
                 self.enter_again(token, patience)
+                if verb is Verb.FINISH and was_sent_to_another(unknown):
+                    body = *body[:-1], True
 
     @property
     def token(self) -> int:
@@ -126,6 +132,7 @@ class PipeLease:
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
+                self._teller.forget(task.id)
 
     # --- what a worker does -----------------------------------------------------------------------------
 
@@ -141,9 +148,25 @@ class PipeLease:
 
     def heartbeat(self) -> list[TaskId]:
         """Tell the server that the worker moves, and hear what it returned of the dead's."""
+        self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
         request, back = self.ask(Verb.BEAT)
         self._request = WorkerRequest(request)
+        self._teller.flush()  # what a server did not hear that got to know us only now
         return unpack_ids(back)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; sent four times a second at the most."""
+        self._teller.tell(task, progress)
+
+    def _send_progress(self, told: Sequence[Told]) -> None:
+        """Tell the server, of those that are ours still; a new one hears it after the next heartbeat."""
+        rows = [
+            [pack_id(task.id), list(task.lease), *progress]
+            for task, progress in told
+            if task.lease is not None and self._has.get(task.id) == task.lease and self.is_ours
+        ]
+        if rows:
+            self.channels().call(Verb.TELL, self._token, rows, patience=_TELL_PATIENCE)
 
     def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""
@@ -172,9 +195,9 @@ class PipeLease:
         if len(data) != len(tasks):
             raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
         lost: LeaseLost | None = None
-        for start in range(0, len(tasks), _TOGETHER):
+        for part in _messages(data):
             try:
-                self._finish(tasks[start : start + _TOGETHER], data[start : start + _TOGETHER], False)
+                self._finish(tasks[part], data[part], False)
             except LeaseLost as error:
                 lost = error
         if lost is not None:
@@ -187,7 +210,7 @@ class PipeLease:
             held, blobs = [self._held(task) for task, _ in left], [value for _, value in left]
             try:
                 with self._ending(*(task for task, _ in left)):
-                    return self._ask(Verb.FINISH, held, more, blobs=blobs)
+                    return self._ask(Verb.FINISH, held, more, False, blobs=blobs)
             except QueueFull as full:
                 done = set(full.accepted)
                 self._is_rid_of(task for task, _ in left if task.id in done)
@@ -202,12 +225,11 @@ class PipeLease:
     def fail(
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        held = self._held(task)
-        with self._ending(task):
-            return Status(self.ask(Verb.FAIL, *held, pack_error(error), retry_in, final))
+        told = [*self._held(task), pack_error(error), retry_in, final]
+        return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
     def give_back(self, task: Task[Any]) -> bool:
         """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
@@ -221,11 +243,15 @@ class PipeLease:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
         if task.lease is None or not self.is_ours:
             return False
-        held, until = self._held(task), time.monotonic() + _ROOM_PATIENCE
+        return bool(self._ask_for_room(task, Verb.POSTPONE, *self._held(task), seconds))
+
+    def _ask_for_room(self, task: Task[Any], verb: Verb, *body: Any) -> Any:
+        """Have a task put where it needs no worker, once there is room for that; a minute at the most."""
+        until = time.monotonic() + _ROOM_PATIENCE
         while True:
             try:
                 with self._ending(task):
-                    return bool(self.ask(Verb.POSTPONE, *held, seconds))
+                    return self.ask(verb, *body)
             except QueueFull:
                 if self._in_haste:
                     raise ForcedStop from None
@@ -270,6 +296,18 @@ class PipeLease:
     ) -> None:
         with suppress(IpcqError):  # the server is gone, and gave all back
             self.close(patience=LAST_PATIENCE)
+
+
+def _messages(data: Sequence[bytes]) -> Iterator[slice]:
+    """Which values go together into a message: few enough, and not too large, unless one alone is."""
+    start = size = 0
+    for number, value in enumerate(data):
+        if number > start and (number - start >= _TOGETHER or size + len(value) > _LARGEST_PART):
+            yield slice(start, number)
+            start, size = number, 0
+        size += len(value)
+    if data:
+        yield slice(start, len(data))
 
 
 def _no_room(size: int, error: QueueFull) -> ErrorInfo:

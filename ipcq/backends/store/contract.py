@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from ...errors import StorageError
 from ..bells import Bell
 
-__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write"]
+__all__ = ["Forgotten", "Record", "TaskStore", "Waits", "Write", "WritesLightly"]
 
 
 class Forgotten(StorageError):
@@ -100,4 +100,13 @@ class Waits(Protocol):
             bell: when it is rung, return, too: it has a descriptor for ``select`` and the like, which can be
                 read then. A store that waits for something else may let it be: ``timeout`` is short.
         """
+        ...
+
+
+@runtime_checkable
+class WritesLightly(Protocol):
+    """What a store adds if durability costs it time: what is only shown may be lost with power."""
+
+    def compare_and_set_lightly(self, writes: Sequence[Write]) -> list[int] | None:
+        """As `TaskStore.compare_and_set`, but as durable only as the next write that is."""
         ...

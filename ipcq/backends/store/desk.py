@@ -132,6 +132,7 @@ class Desk:
             Lease(0, task.created, task.epoch, owner.number) if owner else None,
             codec.decode if decode else None,
             None if decode else payload,
+            task.progress,
         )
 
     # --- writing ----------------------------------------------------------------------------------

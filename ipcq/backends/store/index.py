@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...status import TERMINAL, Status
+from ...task import Progress, TaskId
 from ..figures import Figures
 from .members import WorkerRecord
 from .order import Order
@@ -40,6 +41,7 @@ class Entry:
     locked: int
     size: int
     ended: Ended | None
+    progress: Progress | None
 
     @classmethod
     def of(cls, task: TaskRecord, version: int) -> Entry:
@@ -49,7 +51,7 @@ class Entry:
         return cls(
             version, task.status, task.priority, task.seq or 2 * version, task.run_at, task.delayed,
             owner.number if owner else 0, owner.worker if owner else "", task.sender, task.keep, task.fetched,
-            task.done_seq or version, task.created, task.locked, sum(sizes), _ended(task),
+            task.done_seq or version, task.created, task.locked, sum(sizes), _ended(task), task.progress,
         )  # fmt: skip
 
     @property
@@ -186,6 +188,16 @@ class Index:
             entry.delayed, entry.seq = False, 2 * seen + 1
             self._make_ready(first[1], entry)
 
+    def progress(self) -> dict[TaskId, Progress]:
+        """How far each run is that has told it."""
+        found = {}
+        for owned in self.owned.values():
+            for task_id in owned:
+                told = self.tasks[task_id].progress
+                if told is not None:
+                    found[TaskId(task_id)] = told
+        return found
+
     # --- workers and figures ------------------------------------------------------------------------
 
     def put_worker(self, name: str, version: int, worker: WorkerRecord | None) -> None:
@@ -221,6 +233,7 @@ class Index:
             runs=sums.by_class(sums.runs),
             waits=sums.by_class(sums.waits),
             run_time=sums.run_time / 1e6,
+            wait_time=sums.wait_time / 1e6,
             past_hour=sums.past_hour(now),
             oldest=first[0][0] / 1e6 if first is not None else 0.0,
             newest=max(self.newest, sums.newest) / 1e6,

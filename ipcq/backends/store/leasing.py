@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
@@ -14,9 +15,10 @@ from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity
 from ..parts import microseconds, moment_of
+from ..progress import ProgressTeller
 from ..returned import Returned
 from .contract import Write
 from .desk import Desk, Held, sums_of
@@ -27,6 +29,7 @@ from .members import WorkerRecord, dump_worker
 from .moves import finish, give_back, postpone, start
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
+from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -71,6 +74,8 @@ class StoreLease:
         self._in_haste = False
         self._recovery = recovery
         self._held: dict[int, Held] = {}
+        self._noting = threading.RLock()  # while what is held is compared, and changed
+        self._teller = ProgressTeller(StoredProgress(self))
         self._worker = own_worker(worker_id, randbits(62) + 1, tuple(layers), microseconds(), identity)
         self._key = worker_key(desk.queue, worker_id)
         self._opener = os.getpid()
@@ -127,6 +132,7 @@ class StoreLease:
     def heartbeat(self) -> list[TaskId]:
         """Tell people that the worker moves, and do its share of the queue's housekeeping."""
         back = self._recovery.tick()
+        self._teller.flush()
         self._beat_once()
         return self.returned.fetch() + back
 
@@ -191,7 +197,19 @@ class StoreLease:
 
     def drop(self, task_id: int) -> None:
         """Note that a task is not ours any more."""
-        self._held.pop(task_id, None)
+        self._teller.forget(task_id)
+        with self._noting:
+            self._held.pop(task_id, None)
+
+    def replace(self, before: Held, after: Held) -> None:
+        """Note how a task of ours is now, unless another thread has ended it, or changed it, meanwhile."""
+        with self._noting:
+            if self._held.get(before.task.id) is before:
+                self._held[before.task.id] = after
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Tell how far the run of a task is; stored four times a second at the most."""
+        self._teller.tell(task, progress)
 
     def hurry(self) -> None:
         """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
@@ -257,6 +275,11 @@ class StoreLease:
         if lost is not None:
             raise lost
 
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        held = self.desk.load(task_id)
+        return held is not None and held.task.status is Status.DONE and held.task.epoch == lease.epoch
+
     def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
         desk = self.desk
         if not after.keep:
@@ -270,13 +293,23 @@ class StoreLease:
         return changes
 
     def fail(
-        self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
+        self,
+        task: Task[Any],
+        error: ErrorInfo,
+        *,
+        retry_in: float = 0.0,
+        final: bool = False,
+        patience: float | None = None,
     ) -> Status:
-        """RUNNING -> FAILED, or KILLED with no attempt left."""
+        """RUNNING -> FAILED, or KILLED with no attempt left.
+
+        Args:
+            patience: as for `postpone`.
+        """
         if not retry_in < LONGEST_DELAY:
             raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
         delay = max(0, round(retry_in * 1e6))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status
 

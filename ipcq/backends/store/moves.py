@@ -12,6 +12,7 @@ from ...backend import WorkerExit
 from ...errors import IllegalTransition
 from ...result import ErrorInfo
 from ...status import Status, check_transition
+from ...task import Progress
 from ..deaths import worker_died
 from ..parts import MAX_ATTEMPTS, MAX_DEATHS, Parts
 from .record import Body, Owner, TaskRecord
@@ -27,6 +28,7 @@ __all__ = [
     "resume",
     "start",
     "take",
+    "tell",
     "update",
 ]
 
@@ -36,7 +38,7 @@ _FREE: dict[str, Any] = {"owner": None, "locked": 0}
 
 def _move(task: TaskRecord, target: Status, **changes: Any) -> TaskRecord:
     check_transition(task.status, target)
-    return replace(task, status=target, **changes)
+    return replace(task, status=target, progress=None, **changes)
 
 
 def _check_owner(task: TaskRecord, target: Status) -> None:
@@ -65,6 +67,11 @@ def start(task: TaskRecord, now: int) -> TaskRecord:
     """QUEUED -> RUNNING."""
     _check_owner(task, Status.RUNNING)
     return _move(task, Status.RUNNING, started=now)
+
+
+def tell(task: TaskRecord, progress: Progress) -> TaskRecord:
+    """How far the run of a RUNNING task is."""
+    return replace(task, progress=progress)
 
 
 def finish(task: TaskRecord, result: Body, codec: str, now: int) -> TaskRecord:

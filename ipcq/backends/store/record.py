@@ -28,6 +28,7 @@ due        since when it could have been
 done       when it ended
 done_seq   version of the write by which it ended; 0 where it is this very write
 fetched    its result was given to somebody who waited for it
+progress   how far its run is, ``[done, total]``, of a RUNNING task that told it
 result     as payload, of a DONE task; with ``result_codec``
 error      of a FAILED or KILLED task: type, message, traceback and details
 ========== ============================================================================================
@@ -42,7 +43,7 @@ from typing import Any, NamedTuple
 from ...errors import CorruptQueue
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import TaskId
+from ...task import Progress, TaskId
 from .plain import as_json, bytes_of, error_of, from_json, of_bytes, of_error, of_values, values_of
 
 __all__ = ["LARGE", "Body", "Owner", "TaskRecord", "dump_task", "load_task"]
@@ -111,6 +112,7 @@ class TaskRecord:
     done: int = 0
     done_seq: int = 0
     fetched: bool = False
+    progress: Progress | None = None
     result: Body | None = None
     result_codec: str = ""
     error: ErrorInfo | None = None
@@ -151,6 +153,8 @@ def _add_flags(fields: dict[str, Any], task: TaskRecord) -> None:
         fields["metadata"] = of_values(task.metadata)
     if task.owner is not None:
         fields["owner"] = list(task.owner)
+    if task.progress is not None:
+        fields["progress"] = list(task.progress)
 
 
 def _add_outcome(fields: dict[str, Any], task: TaskRecord) -> None:
@@ -177,7 +181,7 @@ def load_task(data: bytes) -> TaskRecord:
 def _load(fields: dict[str, Any]) -> TaskRecord:
     if fields["v"] != _FORMAT:
         raise ValueError(f"its format is {fields['v']!r}, not {_FORMAT}")
-    owner, error = fields.get("owner"), fields.get("error")
+    owner, error, told = fields.get("owner"), fields.get("error"), fields.get("progress")
     return TaskRecord(
         TaskId.parse(fields["id"]),
         fields["created"],
@@ -192,6 +196,7 @@ def _load(fields: dict[str, Any]) -> TaskRecord:
         metadata=values_of(fields.get("metadata", {})),
         owner=Owner(*owner) if owner else None,
         fetched=fields.get("fetched", False),
+        progress=Progress.of(*told) if told else None,
         result=_body_of(fields.get("result")),
         result_codec=fields.get("result_codec", ""),
         error=error_of(error) if error else None,

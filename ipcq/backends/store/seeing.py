@@ -1,11 +1,11 @@
-"""What can be seen of a store's queues from outside: the listings, and `Metrics`."""
+"""What can be seen of a store's queues from outside: the listings and the figures."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...errors import QueueNotFound
-from ...expose import Filter, Page, QueueInfo, RunningWorker, Statistic
+from ...expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
 from ...task import Task
 from ..parts import microseconds
 from ..unknown_codec import codec_or_unknown
@@ -19,7 +19,7 @@ __all__ = ["Seeing"]
 
 
 class Seeing(Handle):
-    """Fulfils `ListQueues`, `ListWorkers`, `ListTasks`, `ListAllTasks` and `Metrics`."""
+    """Fulfils `ListQueues`, `ListWorkers`, `ListTasks`, `ListAllTasks`, `Metrics` and `Histograms`."""
 
     def list_tasks(self, queue: str | None = None, filter: Filter | None = None) -> Page[Task[Any]]:
         """One page of tasks, newest first; an undecodable payload does not fail the call."""
@@ -49,6 +49,12 @@ class Seeing(Handle):
     def queue_stats(self, queue: str | None = None) -> list[Statistic]:
         """Figures about ``queue`` (None: this one)."""
         return self._stats([self._desk(queue)])
+
+    def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+        """How long runs took, and how long tasks waited, in ``queue`` (None: this one)."""
+        desk = self._desk(queue)
+        with desk.view.mutex:
+            return desk.index.figures(microseconds()).histograms()
 
     def _stats(self, desks: list[Desk]) -> list[Statistic]:
         now = microseconds()

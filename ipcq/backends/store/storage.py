@@ -6,17 +6,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...backend import WorkerExit, WorkerLease, WorkerRequest
+from ...backend import OnProgress, WorkerExit, WorkerLease, WorkerRequest
 from ...codec import Codec
 from ...codecs import get_codec
 from ...layer import Layer, acknowledge
 from ...result import ErrorInfo, TaskResult
 from ...status import TERMINAL, Status
-from ...task import Queue, Task, TaskId
+from ...task import Progress, Queue, Task, TaskId
 from ..capabilities import EVERY_CAPABILITY
 from ..completions import AwaitedResults
 from ..liveness import Identity, own_identity
 from ..parts import microseconds, moment_of
+from ..progress import ProgressWatch
 from .contract import TaskStore
 from .handle import reopen
 from .leasing import Place, StoreLease
@@ -177,13 +178,25 @@ class StoreBackend(Sinking, Seeing, Limiting):
 
     # --- WaitForCompletion ------------------------------------------------------------------------
 
-    def wait_for(self, ids: Iterable[TaskId], timeout: float | None = None) -> AwaitedResults:
-        """Results in completion order, each id once."""
-        return AwaitedResults(self._use().inbox, ids, timeout)
+    def running_progress(self, since: int = 0) -> tuple[int, dict[TaskId, Progress]]:
+        """How far each run is that tells it, if anything changed since an earlier answer."""
+        desk = self._use().desk
+        desk.view.refresh()
+        with desk.view.mutex:
+            return desk.view.seen, desk.index.progress() if desk.view.seen != since else {}
 
-    def wait(self, task_id: TaskId | str, timeout: float | None = None) -> TaskResult[Any]:
+    def wait_for(
+        self, ids: Iterable[TaskId], timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> AwaitedResults:
+        """Results in completion order, each id once."""
+        watch = ProgressWatch(self.running_progress, on_progress) if on_progress is not None else None
+        return AwaitedResults(self._use().inbox, ids, timeout, watch)
+
+    def wait(
+        self, task_id: TaskId | str, timeout: float | None = None, *, on_progress: OnProgress | None = None
+    ) -> TaskResult[Any]:
         """The result of one task."""
-        return next(self.wait_for((TaskId.parse(task_id),), timeout))
+        return next(self.wait_for((TaskId.parse(task_id),), timeout, on_progress=on_progress))
 
     def check_status(self, ids: Iterable[TaskId]) -> dict[TaskId, Status]:
         """The status of each id; unknown ones are left out."""

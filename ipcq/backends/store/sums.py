@@ -44,12 +44,13 @@ class Sums:
         waits: how many runs began how long after their task was due, by class of durations.
         runs: how many took how long, likewise.
         run_time: microseconds that all of them took.
+        wait_time: microseconds that their tasks waited for them.
         recovered: tasks that were returned when their worker had died.
         newest: when the last of these tasks was accepted.
     """
 
     _TABLES = ("days", "minutes", "waits", "runs")
-    _NUMBERS = ("done", "killed", "failures", "run_time", "recovered", "newest")
+    _NUMBERS = ("done", "killed", "failures", "run_time", "wait_time", "recovered", "newest")
     __slots__ = _TABLES + _NUMBERS
 
     def __init__(self) -> None:
@@ -57,7 +58,8 @@ class Sums:
         self.minutes: Counter[int] = Counter()
         self.waits: Counter[int] = Counter()
         self.runs: Counter[int] = Counter()
-        self.done = self.killed = self.failures = self.run_time = self.recovered = self.newest = 0
+        self.done = self.killed = self.failures = self.recovered = self.newest = 0
+        self.run_time = self.wait_time = 0
 
     def __repr__(self) -> str:
         return f"<Sums over {self.done} done, {self.killed} killed>"
@@ -78,6 +80,7 @@ class Sums:
         self.waits[bucket_of(max(0, waited))] += sign
         self.runs[bucket_of(ran)] += sign
         self.run_time += sign * ran
+        self.wait_time += sign * max(0, waited)
         self.failures += sign * failed
 
     def add(self, other: Sums) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...errors import CorruptQueue, StorageError
 from ...task import TaskId
 from ..bells import Bells
-from .contract import Forgotten, Record, TaskStore, Waits, Write
+from .contract import Forgotten, Record, TaskStore, Waits, Write, WritesLightly
 from .index import Entry, Index
 from .keys import read_key
 from .members import load_worker
@@ -137,9 +137,17 @@ class View:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def commit(self, changes: Sequence[Change]) -> list[int] | None:
-        """Make these writes at one moment; None where a record was not as expected, and nothing was done."""
-        versions = self.store.compare_and_set([change.write for change in changes])
+    def commit(self, changes: Sequence[Change], *, lightly: bool = False) -> list[int] | None:
+        """Make these writes at one moment; None where a record was not as expected, and nothing was done.
+
+        Args:
+            lightly: they are only shown, and may be lost with power, if that is cheaper.
+        """
+        store, writes = self.store, [change.write for change in changes]
+        if lightly and isinstance(store, WritesLightly):
+            versions = store.compare_and_set_lightly(writes)
+        else:
+            versions = self.store.compare_and_set(writes)
         if versions is None:
             return None
         with self.mutex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 
 from ...errors import QueueNotFound
 from ...expose import Statistic, StatType
@@ -126,6 +127,42 @@ def bytes_in_use(scene: Scene) -> None:
     expect(after - before >= 500_000, f"500,000 bytes more, and BYTES_IN_USE grew by {after - before:g}")
 
 
+def durations_by_class(scene: Scene) -> None:
+    """Histograms count each run once, what it took and what its task waited, for every process alike."""
+    there = scene.elsewhere()
+    scene.backend.push_bulk(range(2))
+    there.do(work, 2)
+    task_id = scene.backend.push("runs long")
+    there.do(take)
+    there.do(_wait, 0.3)
+    there.do(fail, task_id)
+    found = scene.backend.queue_histograms()
+    expect_equal(there.do(ask, "queue_histograms"), found, "the same in two processes")
+    for title in ("RUN_TIME", "WAIT_TIME"):
+        bounds, counts = zip(*found[title].buckets, strict=True)
+        expect_equal((bounds[-1], counts[-1]), (inf, 3), f"{title}: all runs")
+        expect_equal(list(bounds), sorted(set(bounds)), f"{title}: bounds grow")
+        expect_equal(list(counts), sorted(counts), f"{title}: counts are those up to a bound")
+    ran = found["RUN_TIME"]
+    short = max(count for bound, count in ran.buckets if bound < 0.3)
+    expect(short <= 2, f"a run of 0.3 s is among the {short} shorter ones")
+    expect(0.29 < ran.sum < 5, f"runs took {ran.sum} s together, one of them 0.3 s")
+
+
+def durations_stay(scene: Scene) -> None:
+    """What was counted stays counted when its tasks are removed."""
+    scene.backend.push_bulk(range(3))
+    scene.elsewhere().do(work, 3)
+    before = scene.backend.queue_histograms()
+    scene.elsewhere().do(ask, "vacuum")
+    expect_equal(scene.backend.queue_histograms(), before, "after vacuum()")
+
+
+def durations_of_an_unknown_queue(scene: Scene) -> None:
+    """The histograms of a queue that is not there are QueueNotFound."""
+    expect_raises(QueueNotFound, scene.elsewhere().do, ask, "queue_histograms", "there-is-no-such-queue")
+
+
 CHECKS = [
     *proves(
         "Metrics",
@@ -140,4 +177,6 @@ CHECKS = [
     ),
     *proves("Metrics", how_many_in_each_status, uses=["ConfigExt"]),
     *proves("Metrics", what_was_recovered, uses=["ResumeAbandoned"]),
+    *proves("Histograms", durations_by_class, durations_of_an_unknown_queue),
+    *proves("Histograms", durations_stay, uses=["Vacuum"]),
 ]

@@ -66,6 +66,7 @@ def test_a_task_is_pushed_looked_at_and_cancelled(queue: MemoryStorage) -> None:
             assert await tasks.list_workers() == await tasks.list_all_workers() == []
             assert await tasks.global_stats()
             assert await tasks.queue_stats()
+            assert await tasks.queue_histograms() == queue.queue_histograms()
             assert await tasks.resume_abandoned() == []
             assert not await tasks.ask_worker("nobody", WorkerRequest.STOP)
             assert await tasks.cancel(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -55,3 +56,16 @@ def test_receivers_that_were_killed_are_removed(
     assert gc.run() == 0
     assert capsys.readouterr().out == "removed 1 receivers of logs: their processes are gone\n"
     assert address.connect(os.path.basename(path)) is None
+
+
+def test_limits_that_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], private_directory: Path
+) -> None:
+    """How many files of them were removed is told."""
+    _collecting(monkeypatch)
+    directory = private_directory / ".limits"
+    directory.mkdir(mode=0o700)
+    (directory / "0123456789abcdef.default").touch()
+    assert gc.run() == 0
+    assert capsys.readouterr() == ("removed 1 files of limits: nobody uses them\n", "")
+    assert list(directory.iterdir()) == []

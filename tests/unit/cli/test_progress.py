@@ -114,3 +114,19 @@ def test_the_silent_one_does_nothing() -> None:
     silent.show(3)
     silent.clear()
     silent.close()
+
+
+def test_lines_are_written_above_the_bar(bar: tuple[Bar, Tally, Terminal, Clock]) -> None:
+    """Whole, and it is drawn again below them."""
+    line, _, terminal, _ = bar
+    line.show(None)
+    line.write("a: printed\n")
+    assert "\ra: printed\n" in terminal.getvalue()
+    assert "0 items" in terminal.last()
+    line.close()
+
+
+def test_without_a_bar_lines_are_written_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """To standard error."""
+    Silent().write("a: printed\n")
+    assert capsys.readouterr() == ("", "a: printed\n")

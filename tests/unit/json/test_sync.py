@@ -48,6 +48,22 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk.free.set()
 
 
+def test_what_is_only_shown(open_store: OpenStore, disk: Disk) -> None:
+    """A light write costs no trip, is compared as any other, and goes to the disk with the next one."""
+    store = open_store(fsync="always")
+    first = store.put("a", b"1")
+    made = disk.trips
+    versions = store.compare_and_set_lightly([Write("a", first, b"2")])
+    assert versions is not None
+    assert store.compare_and_set_lightly([Write("a", first, b"3")]) is None
+    assert disk.trips == made
+    record = store.get("a")
+    assert record is not None
+    assert (record.version, record.value) == (versions[0], b"2")
+    store.put("b", b"1")
+    assert disk.trips == made + 1
+
+
 def test_always(open_store: OpenStore, disk: Disk) -> None:
     """Each write is on the disk before it returns; reading and refused writes cost no trip."""
     store = open_store(fsync="always")

@@ -61,10 +61,15 @@ def test_the_end_of_a_run_tells_too(ends: tuple[Channel, socket.socket]) -> None
     channel, far = ends
     while not channel.dropped:
         channel.send(ORIGIN, LINE)
-    channel.settle(ORIGIN)
+    channel.settle()
     assert channel.dropped == 1  # there still is no room
     _received(far)
-    channel.settle(ORIGIN)
+    channel.settle()
+    assert _received(far) == [Dropped(ORIGIN, 1)]
+    while not channel.dropped:
+        channel.send(ORIGIN, LINE)
+    _received(far)
+    channel.close()
     assert _received(far) == [Dropped(ORIGIN, 1)]
 
 
@@ -77,6 +82,17 @@ def test_one_that_is_gone_costs_nothing(ends: tuple[Channel, socket.socket]) -> 
     channel.send(ORIGIN, LINE)
     channel.close()
     channel.send(ORIGIN, LINE)
+
+
+def test_one_that_a_handler_closed_fails_no_other_run() -> None:
+    """As `os.closerange` does."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with far:
+        channel = Channel(near)
+        os.close(near.fileno())
+        channel.send(ORIGIN, LINE)
+        channel.close()
+        assert channel.gone
 
 
 def test_a_message_that_is_too_long_for_the_system_is_one_that_is_dropped() -> None:
@@ -206,6 +222,12 @@ def test_a_worker_keeps_few_sockets() -> None:
     assert repr(channels) == "<Channels: 8>"
     assert first is not None
     assert first.gone
+    second = channels.get(names[2])
+    assert second is not None
+    second.runs = 1
+    for name in names:
+        channels.get(name)
+    assert (second.gone, repr(channels)) == (False, "<Channels: 8>")
     channels.close()
     for _, listener in made:
         listener.close()

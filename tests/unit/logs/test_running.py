@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 import threading
+import types
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -15,8 +17,8 @@ import pytest
 from ipcq import Task, Worker
 from ipcq.layer import ForcedStop
 from ipcq.logs import LogReceiver, Output
-from ipcq.logs.hooks import _Handler
-from ipcq.logs.running import KEY, current
+from ipcq.logs.hooks import _Handler, hooked
+from ipcq.logs.running import KEY, Forwarding, current
 from ipcq.logs.tee import Tee
 from tests.unit.worker.fakes import FakeBackend
 
@@ -52,7 +54,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
     lines: list[Output] = []
     received = Received(level=logging.INFO, on_output=lines.append)
     received.lines = lines
-    monkeypatch.setattr("ipcq.logs.receiver._log", received.emit)
+    monkeypatch.setattr("ipcq.logs.receiver.log_here", received.emit)
     yield received
     received.logs.close()
 
@@ -173,8 +175,6 @@ def test_what_outlives_its_run_is_not_its_task(
     received: Received, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A thread that inherited the context, and goes on after the run."""
-    from contextvars import copy_context
-
     go, context = threading.Event(), list[Any]()
 
     def handle(_: int) -> None:
@@ -309,3 +309,30 @@ def test_a_forked_child_belongs_to_the_task(received: Received) -> None:
     _run(handle, received)
     assert received.messages == ["child", "parent"]
     assert received.texts == [("stdout", "child\n")]
+
+
+def test_a_coroutine_that_is_left_behind(received: Received) -> None:
+    """It is closed some time, by whoever that is; its run ends then."""
+    layer = Forwarding(hooked)
+
+    async def call_next(_task: Any, _context: Any) -> None:
+        print("half", end="")
+        await _forever()
+
+    task = Task.of(1, metadata=received.logs.metadata)
+    coroutine: Any = layer.awaiting(task, types.SimpleNamespace(worker="w", queue="q"), call_next)
+    copy_context().run(coroutine.send, None)
+    assert [isinstance(sys.stdout, Tee), coroutine.close(), isinstance(sys.stdout, Tee)] == [
+        True,
+        None,
+        False,
+    ]
+    assert current.get() is None
+    received.logs.flush()
+    assert received.texts == [("stdout", "half")]
+    layer.close()
+
+
+@types.coroutine
+def _forever() -> Iterator[None]:
+    yield

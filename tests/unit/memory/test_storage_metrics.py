@@ -102,6 +102,10 @@ def test_waits_are_from_the_moment_at_which_a_task_is_due(queue: MemoryStorage) 
         hands.lease.finish(task, None)
     assert _values(queue)["P50_WAIT_TIME"] == pytest.approx(3, rel=1 / 8)
     assert _values(queue)["P50_RUN_TIME"] == 0  # a clock that was set back
+    found = queue.queue_histograms()
+    assert found["WAIT_TIME"].sum == pytest.approx(3, abs=0.5)
+    assert dict(found["WAIT_TIME"].buckets)[2.097152] == 0
+    assert found["RUN_TIME"].sum == 0
 
 
 def test_moments(queue: MemoryStorage) -> None:

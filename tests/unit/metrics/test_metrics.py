@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipcq import MemoryStorage, Statistic, StatType, Worker
+from ipcq import Histogram, MemoryStorage, Statistic, StatType, Worker
 from ipcq.metrics import Collector, exposition
 
 
@@ -57,8 +58,29 @@ def test_the_figures_are_those_of_the_queue(queue: MemoryStorage) -> None:
         f"ipcq_tasks_done_total{{{label}}} 2",
         f"ipcq_tasks_killed_total{{{label}}} 1",
         f"ipcq_failed_runs_total{{{label}}} 1",
+        f'ipcq_run_duration_seconds_bucket{{{label},le="+Inf"}} 3',
+        f"ipcq_wait_duration_seconds_count{{{label}}} 3",
     ):
         assert line in lines
+
+
+def test_a_histogram_is_what_prometheus_reads() -> None:
+    """Buckets with their bounds, how many there are, and their sum."""
+
+    class Timed(Counted):
+        def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
+            return {"RUN_TIME": Histogram(((0.000064, 1), (2.0, 3), (inf, 4)), 7.5)}
+
+    label = 'queue="a\\"b\\\\c"'
+    assert exposition(Timed()).removeprefix(exposition(Counted())) == (
+        "# HELP ipcq_run_duration_seconds How long runs took.\n"
+        "# TYPE ipcq_run_duration_seconds histogram\n"
+        f'ipcq_run_duration_seconds_bucket{{{label},le="6.4e-05"}} 1\n'
+        f'ipcq_run_duration_seconds_bucket{{{label},le="2.0"}} 3\n'
+        f'ipcq_run_duration_seconds_bucket{{{label},le="+Inf"}} 4\n'
+        f"ipcq_run_duration_seconds_count{{{label}}} 4\n"
+        f"ipcq_run_duration_seconds_sum{{{label}}} 7.5\n"
+    )
 
 
 def test_the_page_lists_what_there_is(queue: MemoryStorage) -> None:
@@ -74,6 +96,8 @@ def test_a_collector_gives_the_same(queue: MemoryStorage) -> None:
     parser: Any = pytest.importorskip("prometheus_client.parser")
     registry = client.CollectorRegistry()
     registry.register(Collector(queue))
+    queue.push_bulk([0, 1])
+    Worker("worker", queue, lambda n: 1 // n).run(until_empty=True)
     queue.push(1)
 
     def samples(text: str) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import CustomBackend, Pipe, Status, Task, TaskFailed
+from ipcq import CustomBackend, ErrorInfo, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
 from ipcq.layer import ForcedStop
 from tests.unit.store.stores import Filling
@@ -75,6 +76,7 @@ def test_a_result_without_room_is_told(
                 client.wait(second, PATIENCE).unwrap()
 
 
+@pytest.mark.slow
 def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue, private_directory: Path) -> None:
     """Its task stays RUNNING, to be given back; a value for which there is room is stored."""
     queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
@@ -91,8 +93,21 @@ def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue, private_di
         assert [*client.check_status(ids).values()] == [Status.DONE, Status.PENDING]
 
 
-def test_what_is_put_off_waits_for_room_and_holds_nobody_up(private_directory: Path) -> None:
-    """While the store has none, others are answered; when there is some, the task is put off."""
+BAD = ErrorInfo("ValueError", "bad")
+
+
+@pytest.mark.parametrize(
+    ("move", "given", "status"),
+    [
+        (lambda lease, task: lease.postpone(task, 60.0), True, Status.PENDING),
+        (lambda lease, task: lease.fail(task, BAD, final=True), Status.KILLED, Status.KILLED),
+    ],
+    ids=["postpone", "fail"],
+)
+def test_what_ends_a_run_waits_for_room_and_holds_nobody_up(
+    private_directory: Path, move: Callable[[Any, Any], Any], given: Any, status: Status
+) -> None:
+    """While the store has none, others are answered; when there is some, the task is moved."""
     store, endpoint = Filling(), f"ipc://{private_directory}/socket"
     asked = threading.Event()
 
@@ -111,14 +126,13 @@ def test_what_is_put_off_waits_for_room_and_holds_nobody_up(private_directory: P
         task_id = client.push("later")
         task = _next(client.poll(lease))
         store.refuses = refuse
-        moved = pool.submit(lease.postpone, task, 60.0)
+        moved = pool.submit(move, lease, task)
         assert asked.wait(PATIENCE)
         assert other.check_status([task_id]) == {task_id: Status.RUNNING}
         assert not moved.done()
         store.refuses = lambda _: False
-        assert moved.result(PATIENCE)
-        assert other.check_status([task_id]) == {task_id: Status.PENDING}
-        assert not lease.postpone(task, 60.0)
+        assert moved.result(PATIENCE) == given
+        assert other.check_status([task_id]) == {task_id: status}
 
 
 def _next(stream: working.PipeStream) -> Task[object]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ipcq import TRANSITIONS, ErrorInfo, IllegalTransition, Status, WorkerExit
+from ipcq import TRANSITIONS, ErrorInfo, IllegalTransition, Progress, Status, WorkerExit
 from ipcq.backends.store import moves
 from ipcq.backends.store.record import LARGE, Body, TaskRecord
 
@@ -44,6 +44,17 @@ def test_a_move_is_one_of_the_table_or_refused(name: str, status: Status) -> Non
         return
     assert (status, after.status) in {(move.source, move.target) for move in TRANSITIONS}
     assert (after.owner is not None) is (after.status in (Status.QUEUED, Status.RUNNING))
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_what_a_run_told_is_gone_with_its_status(name: str) -> None:
+    """Whatever becomes of a RUNNING task, and whoever has it next: how far it was is not told any more."""
+    task = moves.tell(record(status=Status.RUNNING, owner=OWNER, epoch=1), Progress(1, 2))
+    assert task.progress == Progress(1, 2)
+    try:
+        assert MOVES[name](task).progress is None
+    except IllegalTransition:
+        assert name in ("hold", "take", "start")
 
 
 def test_every_move_of_the_table_is_made() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcq import CodecError, ErrorInfo, Status
+from ipcq import CodecError, ErrorInfo, Progress, Status
 from ipcq.backends.liveness import own_identity
 from ipcq.backends.store.members import WorkerRecord, dump_worker, load_worker
 from ipcq.backends.store.plain import bytes_of, from_json, of_bytes, of_error, of_values, values_of
@@ -40,6 +40,7 @@ WHOLE = record(
     done=14,
     done_seq=15,
     fetched=True,
+    progress=Progress(3, 10),
     result=Body.of(b"\xff\x00"),
     result_codec="msgpack",
     error=ErrorInfo("E", "m", "t", {"pid": 3, "signal": None}),

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from ipcq import Attempt, CustomBackend, HandlerNotFound, JsonStorage, MemoryStorage, NotSupported, Status
+from ipcq import (
+    Attempt,
+    CustomBackend,
+    HandlerNotFound,
+    JsonStorage,
+    MemoryStorage,
+    NotSupported,
+    Progress,
+    Status,
+    WorkerContext,
+)
 from ipcq.layers import Retry
 from ipcq.testing import CrashPoint, FakeClock, TestWorker
 from tests.unit.store.stores import DictStore
@@ -26,6 +36,12 @@ async def whisper(word: str) -> str:
     if not word:
         raise ValueError("nothing to whisper")
     return word.lower()
+
+
+def count(to: int, context: WorkerContext) -> int:
+    """A handler that tells how far it is."""
+    context.progress(to, to)
+    return to
 
 
 def note(path: str, attempt: Attempt) -> int:
@@ -150,3 +166,18 @@ def test_a_handler_that_no_other_process_finds(queue: MemoryStorage) -> None:
     with pytest.raises(HandlerNotFound, match="cannot be sent to worker processes"):
         TestWorker(queue, lambda args: args).crash_next(CrashPoint.TAKEN)
     assert queue.check_status([task_id])[task_id] is Status.PENDING
+
+
+def test_how_far_it_is_can_be_looked_at(backend: Any) -> None:
+    """While it runs, by a layer of the test, as anybody sees it."""
+    task_id = backend.push(3)
+    seen: list[Progress | None] = []
+
+    def look(task: Any, context: Any, call_next: Any) -> Any:
+        value = call_next(task, context)
+        seen.append(backend.fetch_by_id(task_id).progress)
+        return value
+
+    executed = TestWorker(backend, count, layers=[look]).execute_next()
+    assert executed is not None
+    assert (executed.unwrap(), seen) == (3, [Progress(3, 3)])
