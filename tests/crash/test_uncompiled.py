@@ -28,7 +28,9 @@ HALVES = [  # of the time, side by side
     ("marks", "parts"),
     [
         pytest.param("not slow", PART, id="short"),
-        pytest.param("slow or not slow", HALVES, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        pytest.param(
+            "slow or not slow", HALVES, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]
+        ),
     ],
 )
 def test_every_store_is_seen_uncompiled(marks: str, parts: list[list[str]]) -> None:
