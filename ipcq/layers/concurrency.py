@@ -58,10 +58,8 @@ class ConcurrencyLimit:
         self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
-        limits: ShareLimits = per if per is not None else OwnLimits()
-        self._take: Callable[[], Permit | None] = partial(
-            limits.take_permit, check_name(name), check_limit(limit)
-        )
+        self._limits: ShareLimits = per if per is not None else OwnLimits()
+        self._name, self._limit = check_name(name), check_limit(limit)
 
     def __repr__(self) -> str:
         return self._text
@@ -73,11 +71,15 @@ class ConcurrencyLimit:
         """Wait until this run may begin, then run what is inside."""
         permit, pause = None, _SHORTEST
         try:
-            while (permit := self._take()) is None:
+            # Not by a C function, such as a `partial`: a signal could break in where that returns.
+            while (permit := self._limits.take_permit(self._name, self._limit)) is None:
                 self._patience.wait(pause, context)
                 pause = min(2 * pause, _LONGEST)
-            return call_next(task, context)
-        finally:
+            try:
+                return call_next(task, context)
+            finally:
+                permit.release()
+        finally:  # once more, where a forced stop broke into that: it comes between any two steps
             _release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
@@ -92,7 +94,8 @@ class ConcurrencyLimit:
             _release(permit)
 
     async def _take_there(self) -> Permit | None:
-        return await ask_in_thread(self._take, _release) if self._per is not None else self._take()
+        take = partial(self._limits.take_permit, self._name, self._limit)
+        return await ask_in_thread(take, _release) if self._per is not None else take()
 
 
 def _release(permit: Permit | None) -> None:
