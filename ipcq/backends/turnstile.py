@@ -37,21 +37,33 @@ _BUSY = Turn(False, 0.0005)
 class HeldPermit:
     """One of so many permits. Fulfils `Permit`."""
 
-    def __init__(self, file: LockFile, byte: int) -> None:
+    def __init__(self, file: LockFile) -> None:
         self._file: LockFile | None = file
-        self._byte = byte
+        self._bytes: set[int] = set()
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
-        state = "given back" if self._file is None else f"of {self._file.path}"
-        return f"<HeldPermit {self._byte - _PERMIT} {state}>"
+        if self._file is None:
+            return "<HeldPermit given back>"
+        return f"<HeldPermit {', '.join(str(byte - _PERMIT) for byte in self._bytes)} of {self._file.path}>"
+
+    def take(self, bytes_: range) -> bool:
+        """Have one of these bytes, if there is one."""
+        if self._file is not None:
+            for each in bytes_:
+                if self._file.take(each, self._bytes):
+                    return True
+        return False
 
     def release(self) -> None:
         """Give it back; nothing in a forked child, which does not have it."""
-        file, self._file = self._file, None
-        if file is not None and self._pid == os.getpid():
-            file.drop(self._byte)
-            file.release()
+        file = self._file
+        if file is None or self._pid != os.getpid():
+            return
+        for byte in list(self._bytes):
+            file.drop(byte, self._bytes)
+        self._file = None
+        file.release()
 
     def __enter__(self) -> HeldPermit:
         return self
@@ -83,10 +95,14 @@ class Turnstile:
         file = self._open(name)
         if file is None:
             return _BUSY
+        turning = HeldPermit(file)
         try:
-            return self._turn(file, gcra) if file.take(_TURN) else _BUSY
-        finally:
-            file.release()
+            try:
+                return self._turn(file, gcra) if turning.take(range(_TURN, _TURN + 1)) else _BUSY
+            finally:
+                turning.release()
+        finally:  # once more, where an exception of a signal handler broke into that
+            turning.release()
 
     def _turn(self, file: LockFile, gcra: Gcra) -> Turn:
         try:
@@ -100,8 +116,6 @@ class Turnstile:
             if error.errno == errno.ENOSPC:
                 return _BUSY
             raise _failed(file.path, error) from error
-        finally:
-            file.drop(_TURN)
 
     def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> HeldPermit | None:
         """See `ShareLimits`."""
@@ -110,17 +124,17 @@ class Turnstile:
             file = self._open(name)
             if file is None:
                 return None
-            byte = 0
+            permit = HeldPermit(file)
             try:
                 now = round(self._clock() * 1e9)
-                byte = _take(file, most, Claim(now - waiting, now))
-                if byte and file.is_current():
-                    return HeldPermit(file, byte)
+                taken = _take(file, permit, most, Claim(now - waiting, now))
+                if taken and file.is_current():
+                    return permit
             except BaseException:
-                _let_go(file, byte)
+                permit.release()
                 raise
-            _let_go(file, byte)
-            if not byte:
+            permit.release()
+            if not taken:
                 return None  # else the file was removed in this moment
 
     def forget(self, name: str) -> bool:
@@ -146,17 +160,17 @@ class Turnstile:
             raise _failed(path, error) from error
 
 
-def _take(file: LockFile, most: int, mine: Claim) -> int:
-    """The byte of a permit, 0 for none, and who is the first in line afterwards."""
+def _take(file: LockFile, permit: HeldPermit, most: int, mine: Claim) -> bool:
+    """Whether there was one for it; and who is the first in line afterwards."""
     first = Claim(*_CLAIM.unpack(os.pread(file.fd, _BYTES, _BYTES).ljust(_BYTES, b"\0")))
     if first.is_ahead_of(mine.since, mine.seen):
-        return 0
-    byte = next((each for each in range(_PERMIT, _PERMIT + most) if file.take(each)), 0)
-    if byte and first != NO_CLAIM and first.is_of(mine.since):
+        return False
+    taken = permit.take(range(_PERMIT, _PERMIT + most))
+    if taken and first != NO_CLAIM and first.is_of(mine.since):
         _claim(file, NO_CLAIM)
-    elif not byte and mine.may_be_made():
+    elif not taken and mine.may_be_made():
         _claim(file, mine)
-    return byte
+    return taken
 
 
 def _claim(file: LockFile, claim: Claim) -> None:
@@ -166,12 +180,6 @@ def _claim(file: LockFile, claim: Claim) -> None:
 
 def _planned(file: LockFile) -> int:
     return int.from_bytes(os.pread(file.fd, _BYTES, 0), "little", signed=True)
-
-
-def _let_go(file: LockFile, byte: int) -> None:
-    if byte:
-        file.drop(byte)
-    file.release()
 
 
 def _failed(path: str, error: OSError) -> StorageError:

@@ -58,11 +58,9 @@ class ConcurrencyLimit:
         self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
-        limits: ShareLimits = per if per is not None else OwnLimits(clock)
+        self._limits: ShareLimits = per if per is not None else OwnLimits(clock)
         self._clock = clock
-        self._take: Callable[..., Permit | None] = partial(
-            limits.take_permit, check_name(name), check_limit(limit)
-        )
+        self._name, self._limit = check_name(name), check_limit(limit)
 
     def __repr__(self) -> str:
         return self._text
@@ -74,11 +72,17 @@ class ConcurrencyLimit:
         """Wait until this run may begin, then run what is inside."""
         permit, pause, since = None, _SHORTEST, self._clock()
         try:
-            while (permit := self._take(waited=self._clock() - since)) is None:
+            # Not by a C function, such as a `partial`: a signal could break in where that returns.
+            while (
+                permit := self._limits.take_permit(self._name, self._limit, waited=self._clock() - since)
+            ) is None:
                 self._patience.wait(pause, context)
                 pause = min(2 * pause, _LONGEST)
-            return call_next(task, context)
-        finally:
+            try:
+                return call_next(task, context)
+            finally:
+                permit.release()
+        finally:  # once more, where a forced stop broke into that: it comes between any two steps
             _release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
@@ -93,9 +97,8 @@ class ConcurrencyLimit:
             _release(permit)
 
     async def _take_there(self, waited: float) -> Permit | None:
-        if self._per is None:
-            return self._take(waited=waited)
-        return await ask_in_thread(partial(self._take, waited=waited), _release)
+        take = partial(self._limits.take_permit, self._name, self._limit, waited=waited)
+        return await ask_in_thread(take, _release) if self._per is not None else take()
 
 
 def _release(permit: Permit | None) -> None:

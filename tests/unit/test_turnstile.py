@@ -101,7 +101,7 @@ def test_as_many_as_the_limit(turnstile: Turnstile) -> None:
     assert repr(permits[1]).startswith("<HeldPermit 1 of /")
     permits[1].release()
     permits[1].release()
-    assert repr(permits[1]) == "<HeldPermit 1 given back>"
+    assert repr(permits[1]) == "<HeldPermit given back>"
     with _take(turnstile, 3):
         assert turnstile.take_permit("a", 3) is None
     for permit in permits:
@@ -183,11 +183,11 @@ def test_a_file_that_is_removed_while_it_is_opened(
 
     take, removed = LockFile.take, list[str]()
 
-    def removing(self: LockFile, byte: int) -> bool:
+    def removing(self: LockFile, byte: int, owned: set[int] | None = None) -> bool:
         if not removed:
             removed.append(self.path)
             os.unlink(self.path)
-        return take(self, byte)
+        return take(self, byte, owned)
 
     monkeypatch.setattr(LockFile, "take", removing)
     permit = _take(turnstile)

@@ -73,11 +73,12 @@ class Permits:
         """One of ``limit`` permits, or None."""
         wanted = [0, check_name(name), check_limit(limit)]
         check_waited(waited)
-        with self._mutex:
-            number = wanted[0] = self._next
-            self._next += 1
-            self._asked.add(number)
+        number = 0
         try:
+            with self._mutex:
+                number = wanted[0] = self._next
+                self._next += 1
+                self._asked.add(number)
             given = self._channels.call(Verb.TAKE_PERMIT, *self._me, wanted, waited).body
             with self._mutex:
                 if given:
