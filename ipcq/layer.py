@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from types import FunctionType, MethodType
 from typing import Any
 
 from .errors import Abort, LeaseLost, NotSupported, QueueClosed, RetryAfter, StorageError
@@ -87,8 +88,12 @@ def compose(layers: Iterable[Layer], innermost: CallNext) -> CallNext:
 
 
 def _around(layer: Layer, call_next: CallNext) -> CallNext:
+    method = type(layer).__call__
+    # The method of an object is called in half the time of the object.
+    call = MethodType(method, layer) if isinstance(method, FunctionType) else layer
+
     def run(task: Task[Any], context: Any) -> Any:
-        return layer(task, context, call_next)
+        return call(task, context, call_next)
 
     return run
 

@@ -21,13 +21,14 @@ from ..liveness import Identity, own_identity
 from ..parts import microseconds, moment_of
 from ..progress import ProgressWatch
 from ..turnstile import LIMIT, HeldPermit, Turnstile
-from .leasing import MemoryLease, MemoryStream
+from .leasing import MemoryLease
 from .participant import Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import status_of
 from .progress import runs
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
+from .streaming import MemoryStream
 
 __all__ = ["MemoryStorage"]
 

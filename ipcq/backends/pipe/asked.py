@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from ...backend import WorkerRequest
 from ...expose import LARGEST_PAGE
 from ...status import Status
-from ..parts import HIGHEST_PRIORITY, LARGEST_METADATA, LOWEST_PRIORITY, MAX_ATTEMPTS, MAX_DEATHS
+from ..parts import (
+    HIGHEST_PRIORITY,
+    LARGEST_METADATA,
+    LONGEST_DELAY,
+    LOWEST_PRIORITY,
+    MAX_ATTEMPTS,
+    MAX_DEATHS,
+)
 from .frames import LARGEST_HEAD, MOST_BLOBS, FrameError, Request, Verb
 
 __all__ = ["ASKED", "Asked", "Kind", "check_request", "is_repeatable"]
@@ -22,7 +29,6 @@ __all__ = ["ASKED", "Asked", "Kind", "check_request", "is_repeatable"]
 _WORD = (1 << 64) - 1  # the largest number that travels
 _LARGEST_PID = (1 << 31) - 1
 _LATEST = 1e11  # Unix seconds, and as a delay
-_LONGEST_DELAY = 1e10  # seconds
 _LONGEST_RUN = 1e9  # seconds
 _LONGEST_ASK = 3600.0  # seconds: the server keeps a request for less, whatever is asked
 _LAST_PAGE = 1 << 40
@@ -117,7 +123,7 @@ _METADATA = _bytes(0, LARGEST_METADATA, f"metadata of {LARGEST_METADATA} bytes a
 _TOKEN = _bytes(1, _LARGEST_TOKEN, f"a token of up to {_LARGEST_TOKEN} bytes")
 _STATUS = _whole(min(Status), max(Status))
 _WAIT = _seconds(0, _LONGEST_ASK)
-_DELAY = _seconds(-_LONGEST_DELAY, _LONGEST_DELAY)
+_DELAY = _seconds(-LONGEST_DELAY, LONGEST_DELAY)
 _RUN_AT = _seconds(0, _LATEST)
 _PID = _whole(0, _LARGEST_PID)
 _LEASE = _row(slot=_NUMBER, generation=_NUMBER, epoch=_NUMBER, owner=_whole(-1, _WORD))

@@ -35,6 +35,7 @@ from .keys import KEYS, SERVER_KEY, ClientKeys
 from .permits import Permits, PipePermit
 from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
+from .streaming import PipeStream
 from .wire import (
     pack_error,
     pack_filter,
@@ -48,7 +49,7 @@ from .wire import (
     unpack_task,
     unpack_worker,
 )
-from .working import LAST_PATIENCE, PipeLease, PipeStream
+from .working import LAST_PATIENCE, PipeLease
 
 __all__ = ["Pipe"]
 

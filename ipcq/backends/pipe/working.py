@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...backend import WorkerRequest
 from ...codec import Codec
@@ -18,26 +18,26 @@ from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
-from ..awaiting import AwaitedTasks
-from ..bells import Bells
 from ..liveness import own_identity
+from ..parts import delay_of
 from ..progress import ProgressTeller, Told
-from .channels import PATIENCE, Channel, Channels, Response, was_sent_to_another
+from .channels import PATIENCE, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
-from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
+from .frames import Verb
+from .wire import pack_error, pack_id, pack_ids, unpack_ids
 
-__all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
+if TYPE_CHECKING:
+    from .streaming import PipeStream
+
+__all__ = ["LAST_PATIENCE", "PipeLease"]
 
 LAST_PATIENCE = 2.0
 """Seconds that leaving waits for a server."""
-LONGEST_DELAY = 1e10  # seconds
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
 _TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
 _LARGEST_PART = 16 << 20  # bytes of values in one message, unless one alone is larger
-_WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
 class PipeLease:
@@ -226,8 +226,7 @@ class PipeLease:
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
         """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
-        if not retry_in < LONGEST_DELAY:
-            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
+        delay_of(retry_in)  # or ValueError
         told = [*self._held(task), pack_error(error), retry_in, final]
         return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
@@ -315,142 +314,3 @@ def _no_room(size: int, error: QueueFull) -> ErrorInfo:
         "NoRoom",
         f"the result of {size} bytes found no place in the queue ({error}); return less, or make room",
     )
-
-
-class PipeStream(AwaitedTasks):
-    """Tasks for one worker; each question is the credit for one. Fulfils `TaskStream`."""
-
-    def __init__(self, lease: PipeLease, prefetch: int, decoding: Decoding, *, owned: bool) -> None:
-        """
-        Args:
-            owned: whether the lease was made for this stream and ends with it.
-        """
-        super().__init__(lease)
-        self._lease = lease
-        self._decoding = decoding
-        self._owned = owned
-        self._woken = False
-        self._bells = Bells()
-        self._asking: tuple[Channel, int] | None = None
-        self._holds_ahead = prefetch > 1
-        lease.open_stream(prefetch)
-        lease.stream = weakref.ref(self)
-
-    def __repr__(self) -> str:
-        return f"<PipeStream of {self._lease.worker_id!r} [{'closed' if self._closed else 'open'}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(_WAIT)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if the server has one now."""
-        return None if self._closed else self._next(0.0)
-
-    def _next(self, wait: float) -> Task[Any] | None:
-        if not self._kept:
-            self._kept.extend(self._take(1, wait))
-        try:
-            return self._kept.popleft()
-        except IndexError:  # none; or another thread that shares this stream has it
-            return None
-
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
-        if self._kept or self._closed:
-            task = next(self, None)
-            return [] if task is None else [task]
-        return self._take(min(most, MOST_BLOBS), _WAIT)
-
-    def _take(self, most: int, wait: float) -> list[Task[Any]]:
-        """Ask for tasks, and wait so many seconds at the most."""
-        channels = self._lease.channels()
-        asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
-        channel, token = asking or (channels.take(), self._lease.token)
-        try:
-            if asking is None:
-                channel.begin(Verb.TAKE, [token, wait, most], wait=wait)
-            return self._answer(channels, channel, token)
-        except NotRegistered:  # a new server, or one that took us for dead
-            self._lease.enter_again(token)
-            return []
-
-    def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
-        try:
-            response = channel.answer(self._is_over, bells=self._bells)
-        except KeyboardInterrupt:  # what is on its way is for the next call
-            self._asking = channel, token
-            raise
-        except BaseException:
-            channels.give(channel)
-            raise
-        if response is None:  # woken: the answer is for the next call, or for `close`
-            self._asking, self._woken = (channel, token), False
-            return []
-        channels.give(channel)
-        return self._read(response, token)
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether the next task may come before it is asked for."""
-        return self._holds_ahead and not (self._closed or self._woken or self._kept or self._asking)
-
-    def keep(self, response: Response, token: int) -> None:
-        """Have a task that came before it was asked for be the next."""
-        if response.body:
-            self._kept.extend(self._read(response, token))
-            if self._closed:
-                self._return_kept()
-
-    def _is_over(self) -> bool:
-        return self._woken
-
-    def _read(self, response: Response, token: int) -> list[Task[Any]]:
-        if not response.body:
-            self._woken = False
-            return []
-        tasks = [unpack_task(row, response.blobs, self._decoding) for row in response.body]
-        return tasks if self._lease.was_handed(tasks, token) else []
-
-    def wake(self) -> None:
-        """Make a `next` that waits return None; from another thread or a signal handler."""
-        self._woken = True
-        self._bells.ring()
-
-    def close(self) -> None:
-        """Give back what was handed out ahead and not started, and end the stream."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._lease.is_ours:
-            with suppress(IpcqError):  # the server is gone, and gave all back
-                self._return_all()
-        if self._owned:
-            self._lease.close()
-
-    def _return_all(self) -> None:
-        self._return_kept()
-        channels = self._lease.channels()
-        self._lease.open_stream(0)
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            channel, token = asking
-            try:
-                response = channel.answer(lambda: False)
-            except NotRegistered:  # a new server, which was told by now what we have
-                return
-            finally:
-                channels.give(channel)
-            for task in self._read(response, token) if response is not None else ():
-                self._lease.give_back(task)

@@ -17,7 +17,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity
-from ..parts import microseconds, moment_of
+from ..parts import delay_of, microseconds, moment_of
 from ..progress import ProgressTeller
 from ..returned import Returned
 from .contract import Write
@@ -40,7 +40,6 @@ __all__ = ["PATIENCE", "Place", "StoreLease"]
 Place = tuple[int]
 """The number of a worker."""
 
-LONGEST_DELAY = 1e10  # seconds
 _LONGEST_ID = 128  # bytes
 PATIENCE = 60.0
 """Seconds that a worker waits for room in the store before it tells the task's owner, or ends."""
@@ -306,9 +305,7 @@ class StoreLease:
         Args:
             patience: as for `postpone`.
         """
-        if not retry_in < LONGEST_DELAY:
-            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        delay = max(0, round(retry_in * 1e6))
+        delay = delay_of(retry_in)
         until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status

@@ -12,6 +12,7 @@ import pytest
 
 from ipcq import CustomBackend, ErrorInfo, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
+from ipcq.backends.pipe.streaming import PipeStream
 from ipcq.layer import ForcedStop
 from tests.unit.store.stores import Filling
 
@@ -135,7 +136,7 @@ def test_what_ends_a_run_waits_for_room_and_holds_nobody_up(
         assert other.check_status([task_id]) == {task_id: status}
 
 
-def _next(stream: working.PipeStream) -> Task[object]:
+def _next(stream: PipeStream) -> Task[object]:
     for _ in range(40):
         task = next(stream)
         if task is not None:
