@@ -523,13 +523,15 @@ class ShareLimits(Protocol):
         """
         ...
 
-    def take_permit(self, name: str, limit: int) -> Permit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, until it is released or this process dies; None: all are taken now.
 
         Args:
             limit: 1 to 100,000.
+            waited: seconds since the caller asked first. Who asks every 50 ms for more than a second is let
+                go before those who came later.
 
         Raises:
-            ValueError: the name or the limit is out of bounds.
+            ValueError: the name or a number is out of bounds.
         """
         ...

@@ -241,9 +241,9 @@ class AsyncQueue:
         """Ask for a moment to begin at, of which there are only so many; does not wait for it."""
         return await self._calls.run(self._whole.take_turn, name, per_second, burst)
 
-    async def take_permit(self, name: str, limit: int) -> Permit | None:
+    async def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, for a plain ``with``, or None. Who is cancelled half-way has none."""
-        question = Question(partial(self._whole.take_permit, name, limit), release)
+        question = Question(partial(self._whole.take_permit, name, limit, waited=waited), release)
         return await question.asked(self._calls.run)
 
     # --- the queue --------------------------------------------------------------------------------

@@ -104,19 +104,37 @@ class LockFile:
 
     # --- participants ---------------------------------------------------------------------------
 
-    def take(self, byte: int) -> bool:
-        """Take ``byte`` for this process; False if anybody has it, this process included."""
-        with _table_mutex:
-            if byte in self.held or not self._try(fcntl.LOCK_EX, byte):
-                return False
-            self.held.add(byte)
-            return True
+    def take(self, byte: int, owned: set[int] | None = None) -> bool:
+        """Take ``byte`` for this process; False if anybody has it, this process included.
 
-    def drop(self, byte: int) -> None:
-        """Give ``byte`` back."""
+        Args:
+            owned: where it is noted, too, so that whoever has that set can drop it, though an exception
+                breaks in before this returns.
+        """
         with _table_mutex:
-            self.held.discard(byte)
-            self._unlock(byte)
+            if byte in self.held:
+                return False
+            try:
+                if not self._try(fcntl.LOCK_EX, byte):
+                    return False
+                if owned is not None:
+                    owned.add(byte)
+                self.held.add(byte)
+                return True
+            except BaseException:  # that of a signal handler comes between any two steps
+                self._dropped(byte, owned)
+                raise
+
+    def drop(self, byte: int, owned: set[int] | None = None) -> None:
+        """Give ``byte`` back; see `take`. Once more does no harm."""
+        with _table_mutex:
+            self._dropped(byte, owned)
+
+    def _dropped(self, byte: int, owned: set[int] | None) -> None:
+        self._unlock(byte)
+        self.held.discard(byte)
+        if owned is not None:
+            owned.discard(byte)
 
     def is_held(self, byte: int) -> bool:
         """Whether a live process has ``byte``; also true when the kernel does not answer."""

@@ -26,7 +26,7 @@ class ConcurrencyLimit:
 
     Without ``per`` the limit is that of one worker process, of its threads and coroutines. With ``per=queue``
     all processes that have the same queue there keep it together: who is killed frees its permit at once, and
-    who is stopped keeps it. Nobody has a place in a line: of all who wait, the first who looks goes on.
+    who is stopped keeps it. Of those who wait for more than a second the first who came goes first.
 
     The wait is part of the run, for its ``run_timeout`` too, and the worker waits with it. A worker that is
     told to end while it waits gives the task back, which costs the task nothing.
@@ -58,10 +58,9 @@ class ConcurrencyLimit:
         self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
-        limits: ShareLimits = per if per is not None else OwnLimits()
-        self._take: Callable[[], Permit | None] = partial(
-            limits.take_permit, check_name(name), check_limit(limit)
-        )
+        self._limits: ShareLimits = per if per is not None else OwnLimits(clock)
+        self._clock = clock
+        self._name, self._limit = check_name(name), check_limit(limit)
 
     def __repr__(self) -> str:
         return self._text
@@ -71,25 +70,32 @@ class ConcurrencyLimit:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Wait until this run may begin, then run what is inside."""
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         try:
-            while (permit := self._take()) is None:
+            # Not by a C function, such as a `partial`: a signal could break in where that returns.
+            while (
+                permit := self._limits.take_permit(self._name, self._limit, waited=self._clock() - since)
+            ) is None:
                 self._patience.wait(pause, context)
                 pause = min(2 * pause, _LONGEST)
-            return call_next(task, context)
-        finally:
+            try:
+                return call_next(task, context)
+            finally:
+                permit.release()
+        finally:  # once more, where a forced stop broke into that: it comes between any two steps
             release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine function: others go on meanwhile."""
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         try:
-            while (permit := await self._take_there()) is None:
+            while (permit := await self._take_there(self._clock() - since)) is None:
                 await self._patience.awaiting(pause, context)
                 pause = min(2 * pause, _LONGEST)
             return await call_next(task, context)
         finally:
             release(permit)
 
-    async def _take_there(self) -> Permit | None:
-        return await ask_in_thread(self._take, release) if self._per is not None else self._take()
+    async def _take_there(self, waited: float) -> Permit | None:
+        take = partial(self._limits.take_permit, self._name, self._limit, waited=waited)
+        return await ask_in_thread(take, release) if self._per is not None else take()

@@ -42,8 +42,8 @@ def listen() -> tuple[str, socket.socket]:
         raise UnsupportedPlatform("logs of tasks are received on Linux only; elsewhere workers keep theirs")
     directory = _made()
     sweep()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     name = secrets.token_hex(16)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     try:
         with _reaching(directory, name + _UNFINISHED) as path:
             listener.bind(path)
@@ -120,7 +120,7 @@ def _sweep(directory: str, name: str) -> bool:
             dead = is_name(name) and _is_dead(directory, name)
         if dead:
             os.unlink(path)
-    except FileNotFoundError:
+    except OSError:  # another one did it, or it is none of ours
         return False
     return dead
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 from .address import connect, is_own
 from .messages import Origin, dump_dropped
@@ -92,7 +93,8 @@ class Channel:
         """Send nothing more than what was dropped."""
         self.settle(self._patience.left())
         self.gone = True
-        self._socket.close()
+        with suppress(OSError):  # a handler closed it, as `os.closerange` does
+            self._socket.close()
 
     def _sent(self, data: bytes, patience: float) -> bool:
         """Whether it went out, within so many seconds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
 import os
 import re
 import selectors
@@ -14,11 +13,13 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, cast
 
+from ..errors import StorageError
 from .address import listen, remove
+from .loggers import Losses, level_of, log_here, log_output
 from .messages import MOST, Dropped, Malformed, Output, load
 from .running import KEY, Wish
 
@@ -29,7 +30,6 @@ log = logging.getLogger("ipcq.logs")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _TOGETHER = 256  # messages of one worker before it is the turn of the others
 _MOST_WAITING = 4096  # more than the kernel keeps for one worker
-_DROPPED = "%d messages of worker %r were dropped: this process took in what came before too slowly"
 _PAUSE = 0.05  # seconds before another try where no descriptor is left for a worker
 
 
@@ -47,7 +47,7 @@ class LogReceiver:
     any backend; those elsewhere keep their records. Whatever becomes of it, tasks are not held up.
 
     Args:
-        level: of the records that workers send, and higher.
+        level: of the records that workers send, and higher; a number or a name, as ``"INFO"``.
         capture: take in what tasks print, too, instead of having it in their worker's output.
         on_output: called with each line of that, an `Output`; None has it as records of the loggers
             ``ipcq.stdout`` and ``ipcq.stderr``, of level INFO.
@@ -59,6 +59,7 @@ class LogReceiver:
         malformed: messages that were none.
 
     Raises:
+        ValueError: there is no such level.
         UnsafeDirectory, StorageError: there is no place for its socket.
         UnsupportedPlatform: not on Linux.
     """
@@ -66,30 +67,41 @@ class LogReceiver:
     def __init__(
         self,
         *,
-        level: int = logging.INFO,
+        level: int | str = logging.INFO,
         capture: bool = False,
         on_output: Callable[[Output], object] | None = None,
         thread: bool = True,
     ) -> None:
         self.received = self.dropped = self.malformed = 0
-        self._on_output = on_output or _log_output
-        least = operator.index(level)  # before there is anything to be taken back
-        self._path, self._listener = listen()
-        self._wish = Wish(os.path.basename(self._path), least, bool(capture or on_output))
-        self._ringing, self._bell = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
-        self._ringing.setblocking(False)
-        for each in (self._listener, self._bell):
-            each.setblocking(False)
-            self._selector.register(each, selectors.EVENT_READ)
+        self._on_output = on_output or log_output
+        wanted, capture = level_of(level), bool(capture or on_output)
         self._workers: set[socket.socket] = set()
         self._flushing: deque[threading.Event] = deque()
+        self._losses = Losses()
         self._closing = self._ended = False
         self._busy = 0  # the thread in which handlers of messages run
         self._thread = threading.Thread(target=self._serve, name="ipcq-logs", daemon=True) if thread else None
-        _receivers.add(self)
-        if self._thread is not None:
-            self._thread.start()
+        with ExitStack() as undo:
+            self._open(undo)
+            self._wish = Wish(os.path.basename(self._path), wanted, capture)
+            _receivers.add(self)
+            if self._thread is not None:
+                self._thread.start()
+            undo.pop_all()
+
+    def _open(self, undo: ExitStack) -> None:
+        try:
+            self._ringing, self._bell = map(undo.enter_context, socket.socketpair())
+            self._selector = undo.enter_context(selectors.DefaultSelector())
+            self._path, self._listener = listen()
+        except OSError as error:
+            raise StorageError(f"cannot receive logs: {error.strerror}") from error
+        undo.callback(remove, self._path)
+        undo.enter_context(self._listener)
+        for each in (self._ringing, self._listener, self._bell):
+            each.setblocking(False)
+        for each in (self._listener, self._bell):
+            self._selector.register(each, selectors.EVENT_READ)
 
     def __repr__(self) -> str:
         state = "closed" if self._ended else f"{len(self._workers)} workers"
@@ -116,7 +128,7 @@ class LogReceiver:
             raise RuntimeError(f"{self!r} has a thread that does this; make it with thread=False")
         before = self.received
         until = math.inf if timeout is None else time.monotonic() + timeout
-        self._take_all()
+        self._take_all(self._losses.look)
         while self.received == before and not self._closing and (left := until - time.monotonic()) > 0:
             self._turn(None if timeout is None else left)
         if self._closing:
@@ -135,7 +147,7 @@ class LogReceiver:
         if self._busy == threading.get_ident():
             return False
         if self._thread is None:
-            self._take_all()
+            self._take_all(self._losses.tell)
             return True
         done = threading.Event()
         self._flushing.append(done)
@@ -169,7 +181,7 @@ class LogReceiver:
                 self._turn(None)
                 if self._flushing:
                     waiting = [self._flushing.popleft() for _ in range(len(self._flushing))]
-                    self._take_all()
+                    self._take_all(self._losses.tell)
                     for each in waiting:
                         each.set()
         finally:
@@ -190,7 +202,7 @@ class LogReceiver:
     def _turn(self, timeout: float | None) -> None:
         """Wait for something, and take in what there is, a little of each worker."""
         with self._taking():
-            ready = [] if self._ended else self._selector.select(timeout)
+            ready = [] if self._ended else self._selector.select(self._losses.left(timeout))
             for key, _ in ready:
                 if key.fileobj is self._listener:
                     self._accept()
@@ -198,11 +210,13 @@ class LogReceiver:
                     self._bell.recv(4096)
                 else:
                     self._read(cast("socket.socket", key.fileobj), _TOGETHER)
+            self._losses.look()
 
-    def _take_all(self) -> None:
+    def _take_all(self, tell: Callable[[], object]) -> None:
         with self._taking():
             if not self._ended:
                 self._read_all()
+                tell()
 
     def _read_all(self) -> None:
         self._accept()
@@ -253,9 +267,9 @@ class LogReceiver:
                 self._hand_out(found)
             elif isinstance(found, Dropped):
                 self.dropped += found.number
-                log.warning(_DROPPED, found.number, found.origin.worker)
+                self._losses.add(found.origin.worker, found.number)
             else:
-                _log(found)
+                log_here(found)
         except Exception:
             log.exception("a handler of what tasks log or print failed")
 
@@ -271,6 +285,7 @@ class LogReceiver:
                 return
             try:
                 self._read_all()
+                self._losses.tell()
             finally:
                 remove(self._path)
                 self._let_go()
@@ -284,38 +299,15 @@ class LogReceiver:
             each.close()
         self._workers.clear()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close what was inherited: for a forked child, in which workers would find nobody who reads."""
         self._busy, self._closing = 0, True
         self._let_go()
 
 
-def _log(record: logging.LogRecord) -> None:
-    """Log it as if it had been here."""
-    logger = logging.getLogger(record.name)
-    if record.levelno > logger.manager.disable and _passes(logger, record.levelno):
-        logger.handle(record)
-
-
-def _passes(logger: logging.Logger, level: int) -> bool:
-    """Whether no logger on its way was given a higher level; in the place of the root's is ``level=``."""
-    while logger.parent is not None:
-        if logger.level:
-            return level >= logger.level
-        logger = logger.parent
-    return True
-
-
-def _log_output(output: Output) -> None:
-    text = output.text.rstrip("\r\n")
-    fields = {"name": f"ipcq.{output.stream}", "levelno": logging.INFO, "levelname": "INFO", "msg": text}
-    origin = {"task_id": output.task_id, "worker": output.worker, "queue": output.queue}
-    _log(logging.makeLogRecord({**fields, **origin}))
-
-
 def _abandon_all() -> None:
     for receiver in list(_receivers):
-        receiver.abandon()
+        receiver._abandon()
 
 
 _receivers: weakref.WeakSet[LogReceiver] = weakref.WeakSet()

@@ -69,7 +69,7 @@ class Run:
 
     def log(self, record: logging.LogRecord) -> None:
         """Send a record; in the receiver's own process it is there already."""
-        if self._open and not self._channel.own:
+        if self._open and not (self._channel.own or self._channel.gone):
             self._channel.send(self._origin, dump_record(self._origin, record))
 
     def write(self, stream: str, text: str) -> bool:

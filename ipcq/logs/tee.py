@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, TextIO
 
 __all__ = ["Lines", "Tee"]
@@ -12,35 +13,41 @@ __all__ = ["Lines", "Tee"]
 class Lines:
     """Text as whole lines, many at a time; what is longer than ``most`` characters goes in pieces.
 
+    Several threads may write: each has lines of its own.
+
     Args:
         send: called with what is complete.
     """
 
     def __init__(self, send: Callable[[str], object], most: int) -> None:
         self._send, self._most = send, most
-        self._rest = ""
+        self._rests: dict[int, str] = {}  # by thread
 
     def __repr__(self) -> str:
-        return f"<Lines: {len(self._rest)} characters wait for their newline>"
+        return f"<Lines: {sum(map(len, self._rests.values()))} characters wait for their newline>"
 
     def write(self, text: str) -> None:
         """Take text in."""
-        text = self._rest + text
-        self._rest = ""
-        while len(text) > self._most:
-            end = text.rfind("\n", 0, self._most) + 1 or self._most
-            self._send(text[:end])
-            text = text[end:]
-        end = text.rfind("\n") + 1
+        me = get_ident()
+        text = self._rests.pop(me, "") + text
+        begin = 0
+        while len(text) - begin > self._most:
+            end = text.rfind("\n", begin, begin + self._most) + 1 or begin + self._most
+            self._send(text[begin:end])
+            begin = end
+        end = text.rfind("\n", begin) + 1
         if end:
-            self._send(text[:end])
-        self._rest = text[end:]
+            self._send(text[begin:end])
+            begin = end
+        if begin < len(text):
+            self._rests[me] = text[begin:]
 
     def end(self) -> None:
         """Send what has no newline, too."""
-        rest, self._rest = self._rest, ""
-        if rest:
-            self._send(rest)
+        for thread in list(self._rests):
+            rest = self._rests.pop(thread, "")
+            if rest:
+                self._send(rest)
 
 
 class Tee(io.TextIOBase):

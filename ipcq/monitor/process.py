@@ -110,6 +110,8 @@ class WorkerProcess:
 
     def bury(self) -> WorkerExit:
         """Take in its last words and its exit code, and free what it held here."""
+        if self._process.exitcode is None:  # it closed all descriptors, the one by which it is told of, too
+            self._process.kill()
         self._process.join()
         self.listen()
         self._link.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..layer import CallNext, ForcedStop
 from ..task import Task
+from .forks import end_fork
 
 __all__ = ["Stop"]
 
@@ -54,6 +56,7 @@ class Stop:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside with the door open: the layer just inside the acknowledgement."""
+        owner = os.getpid()
         self._open = True
         try:
             if self.forced:
@@ -61,6 +64,7 @@ class Stop:
             return call_next(task, context)
         finally:
             self._open = False
+            end_fork(owner)
 
     def __repr__(self) -> str:
         return f"<Stop: {'forced' if self.forced else 'requested' if self.requested else 'not asked'}>"

@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
+from functools import partial
+from pathlib import Path
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipcq import MemoryStorage, Status
+from ipcq import MemoryStorage, Status, Task
+from ipcq.backends.lockfile import open_lock_file
+from ipcq.layers import ConcurrencyLimit, RateLimit
+from tests.unit.memory.children import elsewhere
 
 from .aftermath import check_whole
 
@@ -133,3 +138,37 @@ def test_interrupted_takes_lose_no_task(make_queue: MakeQueue, size: int) -> Non
     points = _points(prepare, call, look)
     print(f"\n{points} points in taking and finishing a task of {size} bytes")
     assert points > 10
+
+
+def _permits_left(storage: MemoryStorage) -> int:
+    permits = [storage.take_permit("default", 3) for _ in range(3)]
+    taken = [permit for permit in permits if permit is not None]
+    for permit in taken:
+        permit.release()
+    return len(taken)
+
+
+def test_interrupted_runs_give_their_permits_back(make_queue: MakeQueue, private_directory: Path) -> None:
+    """At once, for this process and all others; and turns are given out as before."""
+    storage = make_queue("limited", capacity=16)
+    permit = storage.take_permit("default", 3)  # so that its file is open: see `SIZES`
+    layers = ConcurrencyLimit(3, per=storage), ConcurrencyLimit(2), RateLimit(1e6, 1000, per=storage)
+    context, take_turn = SimpleNamespace(stopping=False), partial(storage.take_turn, "default", 1e6, 1000)
+
+    def run(layers: tuple[Any, ...]) -> None:
+        if layers:
+            layers[0](Task.of(None), context, lambda *_: run(layers[1:]))
+
+    def look() -> None:
+        assert _permits_left(storage) == 2
+        assert elsewhere(lambda: (_permits_left(storage), take_turn().taken)) == "(2, True)"
+        assert repr(layers[1]._limits) == "<OwnLimits: 0 run>"
+
+    points = _points(lambda: None, lambda: run(layers), look)
+    print(f"\n{points} points in a run inside of limits")
+    assert points > 20
+    assert permit is not None
+    permit.release()
+    file = open_lock_file(f"{private_directory}/limited/limit.default")
+    while file.fd >= 0:  # how often an interrupted one did not end its use
+        file.release()

@@ -208,9 +208,9 @@ class MemoryStorage(Sinking, Seeing):
         """Ask for a moment to begin at, of which there are only so many."""
         return self._turnstile().take_turn(name, per_second, burst)
 
-    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> HeldPermit | None:
         """One of ``limit`` permits, or None."""
-        return self._turnstile().take_permit(name, limit)
+        return self._turnstile().take_permit(name, limit, waited=waited)
 
     def _turnstile(self) -> Turnstile:
         connection = self._attached()

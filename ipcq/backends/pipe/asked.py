@@ -24,7 +24,7 @@ from ..parts import (
 )
 from .frames import LARGEST_HEAD, MOST_BLOBS, FrameError, Request, Verb
 
-__all__ = ["ASKED", "Asked", "Kind", "check_request"]
+__all__ = ["ASKED", "Asked", "Kind", "check_request", "is_repeatable"]
 
 _WORD = (1 << 64) - 1  # the largest number that travels
 _LARGEST_PID = (1 << 31) - 1
@@ -35,6 +35,7 @@ _LAST_PAGE = 1 << 40
 _LARGEST_TOKEN = 32  # bytes
 _MOST_EXITS = 1 << 14
 _MOST_LAYERS = 1 << 10
+_MOST_TOLD = 1 << 15
 _MOST_PERMITS = _LARGEST_LIMIT = 100_000
 
 
@@ -147,6 +148,7 @@ _FILTER = _maybe(
     )
 )
 _QUEUE = _maybe(_TEXT)
+_PROGRESS = _row(id=_ID, lease=_LEASE, done=_ANY, total=_maybe(_ANY))
 _WANTED = _row(number=_NUMBER, name=_TEXT, limit=_whole(1, _LARGEST_LIMIT))
 
 # --- verbs ----------------------------------------------------------------------------------------
@@ -191,12 +193,7 @@ ASKED: Mapping[Verb, Asked] = {
     ),
     Verb.GIVE_BACK: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE}),
     Verb.POSTPONE: Asked({"token": _NUMBER, "task_id": _ID, "lease": _LEASE, "seconds": _ANY}),
-    Verb.TELL: Asked(
-        {
-            "token": _NUMBER,
-            "told": _many(_row(id=_ID, lease=_LEASE, done=_ANY, total=_maybe(_ANY)), MOST_BLOBS),
-        }
-    ),
+    Verb.TELL: Asked({"token": _NUMBER, "told": _many(_PROGRESS, _MOST_TOLD)}),
     Verb.FETCH_BY_ID: Asked({"task_id": _ID}, repeatable=True),
     Verb.UPDATE: Asked(
         {"task_id": _ID, "lease": _maybe(_LEASE), "row": _PARTS, "expect": _maybe(_STATUS)}, (1, 1)
@@ -222,7 +219,7 @@ ASKED: Mapping[Verb, Asked] = {
     Verb.END_RUN: Asked({"task_id": _ID, "error": _ERROR, "pid": _PID, "retry_in": _DELAY}),
     Verb.ASK_WORKER: Asked({"worker_id": _TEXT, "request": _whole(min(WorkerRequest), max(WorkerRequest))}),
     Verb.TAKE_TURN: Asked({"name": _TEXT, "per_second": _ANY, "burst": _ANY}),
-    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED}),
+    Verb.TAKE_PERMIT: Asked({"who": _TOKEN, "told": _IDENTITY, "wanted": _WANTED, "waited": _AGE}),
     Verb.KEEP_PERMITS: Asked(
         {
             "who": _TOKEN,
@@ -236,10 +233,17 @@ ASKED: Mapping[Verb, Asked] = {
 }
 
 
+def is_repeatable(verb: Verb) -> bool:
+    """Whether it changes nothing."""
+    return verb in ASKED and ASKED[verb].repeatable
+
+
 def check_request(request: Request) -> Sequence[Any]:
     """The values of its fields, in their order; `FrameError` where it is not what its verb is asked with."""
     verb, body = request.verb, request.body
-    asked = ASKED[verb]
+    asked = ASKED.get(verb)
+    if asked is None:
+        raise FrameError(f"{verb.name} cannot be asked for: it does not say with what")
     values = [] if body is None else body
     if type(values) is not list or len(values) != len(asked.fields):
         raise FrameError(f"{verb.name} is asked with a list of {', '.join(asked.fields) or 'nothing'}")

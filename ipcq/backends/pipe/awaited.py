@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...backend import WaitForCompletion
-from ...errors import ResultExpired
+from ...errors import ResultExpired, TaskNotFound
 from ...result import TaskResult
 from ...task import TaskId
 from .bounds import AWAITED, WAITS, Quota
@@ -20,6 +20,7 @@ _SILENCE = 60.0  # seconds after which somebody who waits is taken to be gone; w
 _PACE = 0.02  # seconds between two looks at tasks that others than this server pushed
 _MOMENT = 0.001  # seconds: a backend looks at those only when it may wait
 _LARGEST_FETCH = 64 << 20  # bytes of values in one answer, beside the last one
+_MOST_CAME, _MOST_OF_ALL = 64 << 20, 512 << 20  # bytes of values that lie here for one who waits, and for all
 
 
 @dataclass
@@ -29,12 +30,16 @@ class _Waiter:
     Attributes:
         client: whose it is.
         came: results that it has not fetched; None for what was removed.
+        size: bytes of their values.
+        pauses: whether the backend is not asked for the others, as there are too many of these.
     """
 
     client: bytes
     ids: set[TaskId] = field(default_factory=set)
     came: deque[tuple[TaskId, TaskResult[Any] | None]] = field(default_factory=deque)
     heard: float = field(default_factory=time.monotonic)
+    size: int = 0
+    pauses: bool = False
 
 
 class Awaited:
@@ -48,6 +53,7 @@ class Awaited:
         self._askers: dict[TaskId, set[bytes]] = {}
         self._news: set[bytes] = set()
         self._waits, self._tasks = Quota(WAITS), Quota(AWAITED)
+        self._size = 0
 
     def __repr__(self) -> str:
         return f"<Awaited: {len(self._askers)} tasks by {len(self._waiters)}>"
@@ -66,24 +72,30 @@ class Awaited:
         try:
             if not known:
                 self._waits.take(client)
-            self._add(wanted, known, client)
+            self._add(wanted, waiter, known)
         except BaseException:
             self._tasks.give(waiter.client, len(wanted))
             raise
         self._waiters[token] = waiter
         waiter.heard = time.monotonic()
         waiter.ids.update(wanted)
-        for task_id in wanted:
-            self._askers.setdefault(task_id, set()).add(token)
+        if waiter.pauses:
+            self._release(token, wanted)
+        else:
+            self._note(token, wanted)
         return known
 
-    def _add(self, wanted: list[TaskId], known: bool, client: bytes) -> None:
+    def _add(self, wanted: list[TaskId], waiter: _Waiter, known: bool) -> None:
         try:
             self._completions.add([each for each in wanted if each not in self._askers])
         except BaseException:
             if not known:
-                self._waits.give(client)
+                self._waits.give(waiter.client)
             raise
+
+    def _note(self, token: bytes, ids: Iterable[TaskId]) -> None:
+        for task_id in ids:
+            self._askers.setdefault(task_id, set()).add(token)
 
     def forget(self, token: bytes, ids: Iterable[TaskId]) -> None:
         """One does not wait for these any more."""
@@ -102,8 +114,12 @@ class Awaited:
             self._waits.give(waiter.client)
 
     def _drop(self, waiter: _Waiter, token: bytes, ids: set[TaskId]) -> None:
-        """It does not wait for these; where nobody else does, the backend is told so."""
+        """It does not wait for these."""
         self._tasks.give(waiter.client, len(ids))
+        self._release(token, ids)
+
+    def _release(self, token: bytes, ids: Iterable[TaskId]) -> None:
+        """Where nobody else waits for these, the backend is told that it need not be asked."""
         left = []
         for task_id in ids:
             askers = self._askers.get(task_id, set())
@@ -125,6 +141,9 @@ class Awaited:
             found.append(waiter.came.popleft())
             room -= _size(found[-1][1])
         self._tasks.give(waiter.client, len(found))
+        self._count(waiter, room - _LARGEST_FETCH)
+        if waiter.pauses and waiter.size <= _MOST_CAME // 2:
+            self._go_on(token, waiter)
         self._strike_if_over(token, waiter)
         return found
 
@@ -151,14 +170,40 @@ class Awaited:
             for result in results:
                 self._came(result.task_id, result)
             if not results:
-                return
+                break
+        for token in [each for each in self._news if each in self._waiters]:
+            waiter = self._waiters[token]
+            if waiter.size > _MOST_CAME or (waiter.size and self._size > _MOST_OF_ALL):
+                waiter.pauses = True
+                self._release(token, waiter.ids)
+
+    def _go_on(self, token: bytes, waiter: _Waiter) -> None:
+        """Ask the backend again for what one waits for; what was removed meanwhile has come, as removed."""
+        waiter.pauses = False
+        known = self._backend.check_status(waiter.ids)
+        for task_id in waiter.ids - known.keys():
+            self._take_in(token, task_id, None)
+        try:
+            self._completions.add([each for each in waiter.ids if each not in self._askers])
+        except TaskNotFound:  # another one, in this very moment: once more, at the next look
+            waiter.pauses = True
+        else:
+            self._note(token, waiter.ids)
+
+    def _count(self, waiter: _Waiter, size: int) -> None:
+        waiter.size += size
+        self._size += size
 
     def _came(self, task_id: TaskId, result: TaskResult[Any] | None) -> None:
         for token in self._askers.pop(task_id, ()):
-            waiter = self._waiters[token]
-            self._news.add(token)
-            waiter.ids.discard(task_id)
-            waiter.came.append((task_id, result))
+            self._take_in(token, task_id, result)
+
+    def _take_in(self, token: bytes, task_id: TaskId, result: TaskResult[Any] | None) -> None:
+        waiter = self._waiters[token]
+        self._news.add(token)
+        waiter.ids.discard(task_id)
+        waiter.came.append((task_id, result))
+        self._count(waiter, _size(result))
 
     def tend(self, now: float) -> None:
         """Forget those who are silent: they were killed, or do not care any more."""
@@ -166,6 +211,7 @@ class Awaited:
             if now - waiter.heard > _SILENCE:
                 self._drop(waiter, token, waiter.ids)
                 self._tasks.give(waiter.client, len(waiter.came))
+                self._count(waiter, -waiter.size)
                 del self._waiters[token]
                 self._waits.give(waiter.client)
 

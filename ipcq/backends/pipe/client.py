@@ -363,10 +363,10 @@ class Pipe:
         """Ask for a moment to begin at, of which there are only so many; by the server's clock."""
         return Turn(*self._call(Verb.TAKE_TURN, name, per_second, burst).body)
 
-    def take_permit(self, name: str, limit: int) -> PipePermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> PipePermit | None:
         """One of ``limit`` permits, or None."""
         self._use()
-        return self._permits.take(name, limit)
+        return self._permits.take(name, limit, waited)
 
     # --- WaitForCompletion --------------------------------------------------------------------------
 

@@ -312,7 +312,7 @@ class Desk:
         """Note how far runs are."""
         member = self.members.get(token)
         for task_id, lease, done, total in told:
-            member.progress(_held(task_id, lease), Progress.of(done, total))
+            member.tell(_held(task_id, lease), Progress.of(done, total))
         return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
@@ -350,8 +350,8 @@ class Desk:
     def _take_turn(self, name: str, per_second: float, burst: int) -> Answer:
         return Answer(list(self._backend.take_turn(name, per_second, burst)))
 
-    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any]) -> Answer:
-        return Answer(self.holders.take(who, told, Wanted(*wanted)))
+    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any], waited: float) -> Answer:
+        return Answer(self.holders.take(who, told, Wanted(*wanted), waited))
 
     def _keep_permits(
         self, who: bytes, told: list[int], number: int, following: int, has: list[list[Any]], asked: list[int]

@@ -188,7 +188,7 @@ class Member:
         self._is_rid_of([task.id])
         return put_off
 
-    def progress(self, task: Held, progress: Progress) -> None:
+    def tell(self, task: Held, progress: Progress) -> None:
         """As `TellsProgress.progress`."""
         if self.has(task):
             told: Any = task

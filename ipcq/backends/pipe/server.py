@@ -16,7 +16,7 @@ from typing import Any
 import zmq
 
 from ...errors import IpcqError, NotSupported
-from .asked import ASKED
+from .asked import is_repeatable
 from .desk import A_TASK, ROOM, ROOM_FOR_A_VALUE, Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
 from .failures import pack_failure
@@ -221,7 +221,7 @@ class Server:
             self._send(who, peer.reply)
 
     def _begin(self, who: bytes, request: Request) -> None:
-        keep = not ASKED[request.verb].repeatable
+        keep = not is_repeatable(request.verb)
         try:
             answer = self._desk.handle(request, client_of(who))
             if isinstance(answer, Waiting):

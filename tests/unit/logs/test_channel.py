@@ -84,6 +84,17 @@ def test_one_that_is_gone_costs_nothing(ends: tuple[Channel, socket.socket]) -> 
     channel.send(ORIGIN, LINE)
 
 
+def test_one_that_a_handler_closed_fails_no_other_run() -> None:
+    """As `os.closerange` does."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with far:
+        channel = Channel(near)
+        os.close(near.fileno())
+        channel.send(ORIGIN, LINE)
+        channel.close()
+        assert channel.gone
+
+
 def test_a_message_that_is_too_long_for_the_system_is_one_that_is_dropped() -> None:
     """The others go on."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,12 +14,23 @@ from typing import Any
 import pytest
 
 from ipcq import TaskId
+from ipcq.errors import StorageError
 from ipcq.logs import LogReceiver, Output, address
+from ipcq.logs.loggers import Losses
 from ipcq.logs.messages import MOST, Origin, dump_dropped, dump_output, dump_record
 from ipcq.logs.running import KEY
 
 ORIGIN = Origin(TaskId.new(), "w-0", "thumbs")
 Connect = Callable[[LogReceiver], socket.socket]
+
+
+class Clock:
+    """Shows what it is set to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -80,6 +92,74 @@ def test_what_was_dropped_is_told(connect: Connect, caplog: pytest.LogCaptureFix
         connect(logs).send(dump_dropped(ORIGIN, 7))
     assert logs.dropped == 7
     assert "7 messages of worker 'w-0' were dropped" in caplog.text
+
+
+def test_a_flood_of_what_was_dropped_is_told_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    """The first at once, the others as one."""
+    clock = Clock()
+    losses = Losses(clock)
+    losses.add("w-0", 1)
+    for _ in range(1000):
+        losses.add("w-0", 2)
+        losses.add("w-1", 3)
+    assert [each.args for each in caplog.records] == [(1, "w-0")]
+    assert (losses.left(None), losses.left(0.5), Losses(clock).left(None)) == (1.0, 0.5, None)
+    clock.now = 1.0
+    losses.look()
+    losses.look()
+    assert [each.args for each in caplog.records[1:]] == [(2000, "w-0"), (3000, "w-1")]
+    assert losses.left(None) is None
+
+
+@pytest.mark.slow
+def test_what_was_dropped_last_is_told_though_nothing_follows(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When its time has come, and by `flush`."""
+    with LogReceiver(thread=False) as logs:
+        worker = connect(logs)
+        for count in (1, 2):
+            worker.send(dump_dropped(ORIGIN, count))
+        assert logs.handle() == 2
+        assert len(caplog.records) == 1
+        assert logs.handle(2.0) == 0  # nothing comes
+        assert [each.args for each in caplog.records] == [(1, "w-0"), (2, "w-0")]
+        worker.send(dump_dropped(ORIGIN, 4))
+        logs.flush()
+    assert logs.dropped == 7
+    assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize("level", ["info", "LOUD", None, -1, 1 << 31, 20.0])
+def test_a_level_is_one(level: Any, private_directory: Path) -> None:
+    """By number or name; of a wrong one no socket is left."""
+    for named in ("WARNING", logging.WARNING):
+        with LogReceiver(level=named) as logs:
+            assert logs.metadata[KEY][1] == logging.WARNING
+    with pytest.raises(ValueError, match=r"level is one of logging's.*not"):
+        LogReceiver(level=level)
+    assert not list((private_directory / ".logs").iterdir())
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_without_descriptors_there_is_none(left: int, private_directory: Path) -> None:
+    """Nothing is left of what could not be made."""
+    LogReceiver().close()  # what is imported and made at the first time is there
+    before = len(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(left)]
+    highest = os.open("/dev/null", os.O_RDONLY)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        for each in spare:
+            os.close(each)
+        with pytest.raises(StorageError):
+            LogReceiver()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.close(highest)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not list((private_directory / ".logs").iterdir())
 
 
 @pytest.mark.parametrize("data", [b"?", b"x" * (MOST + 1), b"x" * 100_000])
@@ -236,10 +316,3 @@ def test_many_workers_at_once(connect: Connect) -> None:
     for place in range(20):
         texts = [line.text for line in lines if line.worker == f"w-{place}"]
         assert texts == [f"{number}\n" for number in range(50)]
-
-
-def test_a_level_is_a_number(private_directory: Path) -> None:
-    """Anything else is refused before there is a socket."""
-    with pytest.raises(TypeError):
-        LogReceiver(level="INFO")  # type: ignore[arg-type]
-    assert not (private_directory / ".logs").exists()

@@ -54,7 +54,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
     lines: list[Output] = []
     received = Received(level=logging.INFO, on_output=lines.append)
     received.lines = lines
-    monkeypatch.setattr("ipcq.logs.receiver._log", received.emit)
+    monkeypatch.setattr("ipcq.logs.receiver.log_here", received.emit)
     yield received
     received.logs.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,41 @@ def test_lines_are_whole_and_nothing_is_lost(writes: list[str], most: int) -> No
     lines.end()
     assert "".join(sent) == "".join(writes)
     assert all(0 < len(piece) <= most for piece in sent)
+
+
+def test_a_line_of_any_length_is_copied_once() -> None:
+    """Not all that is left of it for each of its pieces, which took a minute for 100 MB."""
+
+    class Counted(str):
+        __slots__ = ()
+        copied = 0
+
+        def __getitem__(self, key: object) -> str:
+            piece = super().__getitem__(key)  # type: ignore[index]
+            Counted.copied += len(piece)
+            return piece
+
+        def __radd__(self, other: str) -> str:
+            return self
+
+    sent: list[str] = []
+    lines = Lines(sent.append, 10)
+    lines.write(Counted("x" * 1005))
+    lines.end()
+    assert ("".join(sent), Counted.copied) == ("x" * 1005, 1005)
+
+
+def test_threads_have_lines_of_their_own() -> None:
+    """One that was begun by one of them is not ended by another."""
+    sent: list[str] = []
+    lines = Lines(sent.append, 100)
+    lines.write("begun ")
+    other = Thread(target=lambda: lines.write("whole\nrest"))
+    other.start()
+    other.join()
+    lines.write("here\n")
+    lines.end()
+    assert sent == ["whole\n", "begun here\n", "rest"]
 
 
 def test_each_write_goes_where_it_belongs() -> None:

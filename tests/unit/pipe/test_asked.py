@@ -27,6 +27,7 @@ RIGHT: list[Any] = [
     *([], ["layer"], [1, 2], LEASE, PARTS, [PARTS], [1 << 62] * 2),
     *([1.5, -7, 3, 0, 2.5, False, b"\x81\xa1a\x01"], [[0.0, 8, 1, 2, 60, True, b""]] * 2),
     *([[ID, LEASE]], ["Error", "text", "", b"\x80"], [1, 2, 3, 4], [[99999, -9, 0, False]]),
+    *([[ID, LEASE, 1, 2.5]], [[ID, LEASE, 1, None]]),
     *([1, "limit", 2], [[1, "limit", 2]]),
     *([None, 1, 10, None], [3, 2, 1000, "worker"], [3, 5]),
 ]
@@ -164,6 +165,13 @@ def test_what_is_wrong_is_told(server: Server, verb: Verb, at: int, value: Any, 
         with pytest.raises(StorageError, match=told):
             asking.ask(verb, *body, blobs=[b"\x01"])
         assert asking.ask(Verb.CHECK_STATUS, ID) == []
+
+
+def test_a_verb_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be asked for."""
+    monkeypatch.delitem(ASKED, Verb.HELLO)
+    with pytest.raises(FrameError, match="HELLO cannot be asked for"):
+        check_request(Request(1, Verb.HELLO))
 
 
 def test_metadata_and_details_are_maps(server: Server) -> None:

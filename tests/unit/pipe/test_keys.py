@@ -276,6 +276,7 @@ def test_files_are_read_when_they_changed(keys: Path, monkeypatch: pytest.Monkey
     assert "more than 0 keys" in files.look(now)[0]
 
 
+@pytest.mark.slow
 def test_a_server_whose_clients_are_gone(server: Server, opened: Opening, keys: Path) -> None:
     """It serves who is there, lets nobody in, and reads the keys when they are back."""
     with opened() as client:

@@ -150,6 +150,7 @@ def test_a_value_whose_answer_was_lost(url: str, endpoint: str, many: bool) -> N
             lease.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["memory"], indirect=True)
 def test_a_task_that_was_taken_away_meanwhile(url: str, endpoint: str) -> None:
     """It is lost, also where the same one is DONE by another worker."""

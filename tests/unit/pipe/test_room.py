@@ -77,6 +77,7 @@ def test_a_result_without_room_is_told(
                 client.wait(second, PATIENCE).unwrap()
 
 
+@pytest.mark.slow
 def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue, private_directory: Path) -> None:
     """Its task stays RUNNING, to be given back; a value for which there is room is stored."""
     queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
