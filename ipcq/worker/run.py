@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..layer import CallNext, ForcedStop
 from ..task import Task
-from .forks import end_fork
+from .forks import end_fork, forks
 
 __all__ = ["GRACE", "Run", "awaitable_of"]
 
@@ -67,12 +66,13 @@ class Run:
         raise self._reason.with_traceback(self._error.__traceback__)  # where it was
 
     async def _run(self) -> None:
-        owner = os.getpid()
+        fork = forks.count
         try:
             try:
                 self._value = await self._start()
             finally:
-                end_fork(owner)
+                if fork != forks.count:
+                    end_fork()
         except GeneratorExit as error:  # the loop is gone, or somebody raised it
             self._error = error
             raise
