@@ -27,9 +27,9 @@ from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
 from .moves import finish, give_back, postpone, start
+from .progress import StoredProgress
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
-from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
