@@ -204,7 +204,7 @@ def test_an_idle_worker_whose_server_is_gone_can_be_stopped(url: str, endpoint: 
     looked = threading.Event()
     with serving(url, endpoint) as server, Pipe(endpoint) as client:
         worker = ipcq.Worker("w", client, print)
-        worker.on_event(lambda event: isinstance(event, Idle) and looked.set())
+        worker.on_event(lambda event: looked.set() if isinstance(event, Idle) else None)
         thread = threading.Thread(target=_run_out, args=(worker,))
         thread.start()
         assert looked.wait(PATIENCE)
