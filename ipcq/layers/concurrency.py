@@ -13,7 +13,7 @@ from ..layer import CallNext, ForcedStop
 from ..pacing import check_limit, check_name
 from ..task import Task
 from .own import OwnLimits
-from .patience import Patience, ask_in_thread
+from .patience import Patience, ask_in_thread, release
 
 if TYPE_CHECKING:
     from .line import Line
@@ -88,7 +88,7 @@ class ConcurrencyLimit:
             finally:
                 permit.release()
         finally:  # once more, where a forced stop broke into that: it comes between any two steps
-            _release(permit)
+            release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine function: others go on meanwhile, and one of those who wait asks."""
@@ -108,14 +108,9 @@ class ConcurrencyLimit:
                 line.go()
             return await call_next(task, context)
         finally:
-            _release(permit)
+            release(permit)
             line.wake()
 
     async def _take_there(self, waited: float) -> Permit | None:
         take = partial(self._limits.take_permit, self._name, self._limit, waited=waited)
-        return await ask_in_thread(take, _release) if self._per is not None else take()
-
-
-def _release(permit: Permit | None) -> None:
-    if permit is not None:
-        permit.release()
+        return await ask_in_thread(take, release) if self._per is not None else take()

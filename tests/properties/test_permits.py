@@ -166,7 +166,7 @@ class World:
                 holder.heard = float("-inf")
         self.server.tend(time.monotonic())
         held = sum(map(len, self.held))
-        assert self.backend._running == held
+        assert self.backend.running == held
         self.settle()
         self.clock.advance(1.0)  # a client that asked for what it had already was the first in line
         taken = [self.backend.take_permit("a", LIMIT) for _ in range(LIMIT)]
@@ -206,5 +206,5 @@ def test_a_permit_that_nobody_heard_of(fate: str) -> None:
     world.take(0, fate)
     if fate == "kept back":
         world.arrive(0)
-    assert world.backend._running == 1
+    assert world.backend.running == 1
     world.end()

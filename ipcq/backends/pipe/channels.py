@@ -27,6 +27,7 @@ PATIENCE = 30.0
 """Seconds that a request is sent again and again while no server answers."""
 
 _SLICE = 0.05  # seconds between two looks at whether a wait is over
+_SOON = 5  # milliseconds for which a wait has no bell, which costs more than most such waits
 _RESEND = 1.0  # seconds without an answer after which a request is sent again, beside the time it may wait
 _RECONNECT = (20, 500)  # milliseconds: the first and the longest pause before another try to connect
 
@@ -190,16 +191,17 @@ class Channel:
 
     def _comes(self, seconds: float, is_over: Callable[[], bool], bells: Bells | None) -> bool:
         """Whether there is a message, or comes within so long, unless it is over before."""
-        if bells is None:
-            return bool(self._socket.poll(ceil(seconds * 1000)))
-        if self._socket.poll(0):
+        most = ceil(seconds * 1000)
+        if bells is None or most <= _SOON:
+            return bool(self._socket.poll(most))
+        if self._socket.poll(_SOON):
             return True
         with bells.hung() as bell:
             poller = zmq.Poller()
             poller.register(self._socket, zmq.POLLIN)
             if bell.fileno() >= 0:
                 poller.register(bell.fileno(), zmq.POLLIN)
-            return self._socket in dict(poller.poll(0 if is_over() else ceil(seconds * 1000)))
+            return self._socket in dict(poller.poll(0 if is_over() else most - _SOON))
 
     def _read(self) -> Reply:
         try:

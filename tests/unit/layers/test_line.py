@@ -39,10 +39,10 @@ class Counted(OwnLimits):
         finally:
             self._asked(-1)
 
-    def take_permit(self, name: str, limit: int) -> Any:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Any:
         self._asked(1)
         try:
-            return super().take_permit(name, limit)
+            return super().take_permit(name, limit, waited=waited)
         finally:
             self._asked(-1)
 
