@@ -507,8 +507,8 @@ class ShareLimits(Protocol):
     """Can keep limits for all processes that have the queue, whoever of them is killed.
 
     Each name has limits of its own: 1 to 64 letters, digits, ``-`` and ``_``. Where some use one name with
-    other numbers than others, each is held to its own, and nobody waits for ever: no more than the largest
-    number run, and no faster than the greatest rate do runs begin.
+    other numbers than others, nobody waits for ever, no more than the largest number run at once, and no
+    faster than the greatest rate do runs begin.
     """
 
     def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:

@@ -100,7 +100,7 @@ NO_CLAIM = Claim(0, 0)
 
 def check_name(name: str) -> str:
     """The name of a limit; ValueError where it cannot be one."""
-    if not _NAME.fullmatch(name):
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise ValueError(f"a limit's name is 1 to 64 letters, digits, - and _; not {name!r}")
     return name
 

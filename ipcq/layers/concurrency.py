@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backend import Permit, ShareLimits
 from ..errors import NotSupported
-from ..layer import CallNext
+from ..layer import CallNext, ForcedStop
 from ..pacing import check_limit, check_name
 from ..task import Task
 from .own import OwnLimits
 from .patience import Patience, ask_in_thread, release
+
+if TYPE_CHECKING:
+    from .line import Line
 
 __all__ = ["ConcurrencyLimit"]
 
@@ -26,7 +29,8 @@ class ConcurrencyLimit:
 
     Without ``per`` the limit is that of one worker process, of its threads and coroutines. With ``per=queue``
     all processes that have the same queue there keep it together: who is killed frees its permit at once, and
-    who is stopped keeps it. Of those who wait for more than a second the first who came goes first.
+    who is stopped keeps it. Of those who wait for more than a second the first who came goes first; the
+    coroutines of one process stand in line.
 
     The wait is part of the run, for its ``run_timeout`` too, and the worker waits with it. A worker that is
     told to end while it waits gives the task back, which costs the task nothing.
@@ -58,6 +62,7 @@ class ConcurrencyLimit:
         self._text = f"<ConcurrencyLimit {limit} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
+        self._line: Line | None = None
         self._limits: ShareLimits = per if per is not None else OwnLimits(clock)
         self._clock = clock
         self._name, self._limit = check_name(name), check_limit(limit)
@@ -86,15 +91,25 @@ class ConcurrencyLimit:
             release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
-        """The same around a coroutine function: others go on meanwhile."""
+        """The same around a coroutine function: others go on meanwhile, and one of those who wait asks."""
+        from .line import of_loop
+
+        line = self._line = of_loop(self._line)
         permit, pause, since = None, _SHORTEST, self._clock()
+        await line.come(context)
         try:
-            while (permit := await self._take_there(self._clock() - since)) is None:
-                await self._patience.awaiting(pause, context)
-                pause = min(2 * pause, _LONGEST)
+            try:
+                while (permit := await self._take_there(self._clock() - since)) is None:
+                    if context.stopping:
+                        raise ForcedStop
+                    await line.nap(pause)
+                    pause = min(2 * pause, _LONGEST)
+            finally:
+                line.go()
             return await call_next(task, context)
         finally:
             release(permit)
+            line.wake()
 
     async def _take_there(self, waited: float) -> Permit | None:
         take = partial(self._limits.take_permit, self._name, self._limit, waited=waited)

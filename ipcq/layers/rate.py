@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backend import ShareLimits, Turn
 from ..errors import NotSupported
@@ -14,6 +14,9 @@ from ..pacing import Gcra, check_name
 from ..task import Task
 from .own import OwnLimits
 from .patience import Patience, ask_in_thread
+
+if TYPE_CHECKING:
+    from .line import Line
 
 __all__ = ["RateLimit"]
 
@@ -60,6 +63,7 @@ class RateLimit:
         self._text = f"<RateLimit {per_second:g} per second, {burst} at once, per {per or 'process'}>"
         self._per = per
         self._patience = Patience(clock, sleep)
+        self._line: Line | None = None
         limits: ShareLimits = per if per is not None else OwnLimits(clock)
         self._ask: Callable[[], Turn] = partial(limits.take_turn, check_name(name), per_second, burst)
 
@@ -78,12 +82,21 @@ class RateLimit:
         return call_next(task, context)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
-        """The same around a coroutine function: others go on meanwhile."""
-        turn = _NONE
-        while not turn.taken:
-            turn = await ask_in_thread(self._ask, _forget) if self._per is not None else self._ask()
-            await self._patience.awaiting(turn.wait, context)
+        """The same around a coroutine function: others go on meanwhile, and one of those who wait asks."""
+        from .line import of_loop
+
+        line = self._line = of_loop(self._line)
+        await line.come(context)
+        try:
+            while not (turn := await self._ask_there()).taken:
+                await self._patience.awaiting(turn.wait, context)
+        finally:
+            line.go()
+        await self._patience.awaiting(turn.wait, context)
         return await call_next(task, context)
+
+    async def _ask_there(self) -> Turn:
+        return await ask_in_thread(self._ask, _forget) if self._per is not None else self._ask()
 
 
 def _forget(_: Turn) -> None:

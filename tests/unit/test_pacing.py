@@ -46,8 +46,8 @@ def test_names(name: str) -> None:
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "a/b", "a.b", "x" * 65, "ä", "a\n"])
-def test_what_is_no_name(name: str) -> None:
+@pytest.mark.parametrize("name", [None, b"a", "", ".", "a/b", "a.b", "x" * 65, "ä", "a\n"])
+def test_what_is_no_name(name: Any) -> None:
     """It is refused, and shown."""
     with pytest.raises(ValueError, match="a limit's name is"):
         check_name(name)

@@ -44,6 +44,10 @@ class Response(NamedTuple):
     resent: bool
 
 
+def _never() -> bool:
+    return False
+
+
 def was_sent_to_another(failure: Exception) -> bool:
     """Of what `Channel.answer` raised: whether a server that is gone may have done the request."""
     return bool(getattr(failure, "_resent", False))
@@ -299,15 +303,24 @@ class Channels:
         blobs: Sequence[bytes] = (),
         wait: float = 0.0,
         patience: float = PATIENCE,
+        gives_up: Callable[[], bool] = _never,
     ) -> Response:
-        """Ask, and wait for the answer; errors as `Channel.answer`."""
+        """Ask, and wait for the answer.
+
+        Args:
+            gives_up: whether to wait no longer: then it is a `StorageError`, too.
+
+        Raises:
+            IpcqError, ValueError, TypeError: as `Channel.answer`.
+        """
         channel = self.take()
         try:
             channel.begin(verb, list(body), blobs, wait)
-            response = channel.answer(_never, patience)
+            response = channel.answer(gives_up, patience)
         finally:
             self.give(channel)
-        assert response is not None
+        if response is None:
+            raise StorageError(f"no server answered at {self.endpoint!r} in the time that was left")
         return response
 
     def close(self) -> None:
@@ -321,7 +334,3 @@ class Channels:
         for channel in channels:
             channel.close()
         self._context.destroy(linger=0)
-
-
-def _never() -> bool:
-    return False

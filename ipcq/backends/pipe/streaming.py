@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import MutableSequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from .channels import Channel, Channels, Response
 from .failures import NotRegistered
 from .frames import MOST_BLOBS, Verb
 from .wire import Decoding, unpack_task
-from .working import PipeLease
+from .working import LAST_PATIENCE, PipeLease
 
 __all__ = ["PipeStream"]
 
@@ -132,17 +133,27 @@ class PipeStream(AwaitedTasks):
             self._lease.close()
 
     def _return_all(self) -> None:
-        self._return_kept()
+        self._give_back(self._kept)
         channels = self._lease.channels()
-        self._lease.open_stream(0)
+        self._lease.close_stream()
         asking, self._asking = self._asking, None
         if asking is not None:
             channel, token = asking
             try:
-                response = channel.answer(lambda: False)
+                response = channel.answer(lambda: False, LAST_PATIENCE)
             except NotRegistered:  # a new server, which was told by now what we have
                 return
             finally:
                 channels.give(channel)
-            for task in self._read(response, token) if response is not None else ():
-                self._lease.give_back(task)
+            if response is not None:
+                self._give_back(self._read(response, token))
+
+    def _give_back(self, tasks: MutableSequence[Task[Any]]) -> None:
+        """The last first; where no server answers, the next one hears that we do not have them."""
+        try:
+            while tasks:
+                self._lease.give_back(tasks[-1], patience=LAST_PATIENCE)
+                tasks.pop()
+        finally:
+            self._lease.is_rid_of(tasks)
+            tasks.clear()

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = ["LAST_PATIENCE", "PipeLease"]
 
 LAST_PATIENCE = 2.0
 """Seconds that leaving waits for a server."""
+_HASTE = 0.5  # seconds that each question is given then
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
 _TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
@@ -56,6 +58,7 @@ class PipeLease:
         self._pid = os.getpid()
         self._request = WorkerRequest.RUN
         self._closed = self._in_haste = False
+        self._give_up = inf  # when no server is waited for any more, by the monotonic clock
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
@@ -73,10 +76,17 @@ class PipeLease:
     def _enter(self, patience: float) -> None:
         """Register; with a new server, go on with the tasks that the last one handed us."""
         told = [self.worker_id, self._layers, list(own_identity()), self._place, pack_ids(self._has)]
-        channels = self.channels()
-        self._token, self._place = channels.call(Verb.REGISTER, *told, patience=patience).body
+        self._token, self._place = self._call(Verb.REGISTER, *told, patience=patience).body
         if self._prefetch:
-            channels.call(Verb.OPEN_STREAM, self._token, self._prefetch, patience=patience)
+            self._call(Verb.OPEN_STREAM, self._token, self._prefetch, patience=patience)
+
+    def _call(self, verb: Verb, *body: Any, blobs: Sequence[bytes] = (), patience: float) -> Response:
+        until = time.monotonic() + _HASTE  # at the least
+
+        def gives_up() -> bool:
+            return time.monotonic() >= max(until, self._give_up)
+
+        return self.channels().call(verb, *body, blobs=blobs, patience=patience, gives_up=gives_up)
 
     def enter_again(self, token: int, patience: float = PATIENCE) -> None:
         """Register with a server that does not know ``token``, unless another thread did so meanwhile."""
@@ -97,7 +107,7 @@ class PipeLease:
         while True:
             token = self._token
             try:
-                return self.channels().call(verb, token, *body, blobs=blobs, patience=patience), token
+                return self._call(verb, token, *body, blobs=blobs, patience=patience), token
             except NotRegistered as unknown:
                 self.enter_again(token, patience)
                 if verb is Verb.FINISH and was_sent_to_another(unknown):
@@ -109,12 +119,14 @@ class PipeLease:
         return self._token
 
     def open_stream(self, prefetch: int) -> None:
-        """Have the server take so many tasks for us; 0 to give back what it took."""
+        """Have the server take so many tasks for us."""
         self._prefetch = prefetch
-        if prefetch:
-            self.ask(Verb.OPEN_STREAM, prefetch)
-        else:
-            self.ask(Verb.CLOSE_STREAM)
+        self.ask(Verb.OPEN_STREAM, prefetch)
+
+    def close_stream(self) -> None:
+        """Have it give back what it took."""
+        self._prefetch = 0
+        self.ask(Verb.CLOSE_STREAM, patience=LAST_PATIENCE)
 
     def was_handed(self, tasks: Iterable[Task[Any]], token: int) -> bool:
         """Note tasks that are ours now; False where the next server was told that we do not have them.
@@ -128,7 +140,8 @@ class PipeLease:
             self._has.update((task.id, task.lease) for task in tasks if task.lease is not None)
             return True
 
-    def _is_rid_of(self, tasks: Iterable[Task[Any]]) -> None:
+    def is_rid_of(self, tasks: Iterable[Task[Any]]) -> None:
+        """Note tasks that are not ours any more."""
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
@@ -149,7 +162,7 @@ class PipeLease:
     def heartbeat(self) -> list[TaskId]:
         """Tell the server that the worker moves, and hear what it returned of the dead's."""
         self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
-        request, back = self.ask(Verb.BEAT)
+        request, back = self.ask(Verb.BEAT, patience=LAST_PATIENCE)  # a worker's end waits for its heartbeat
         self._request = WorkerRequest(request)
         self._teller.flush()  # what a server did not hear that got to know us only now
         return unpack_ids(back)
@@ -177,8 +190,12 @@ class PipeLease:
             stream.keep(response, token)
 
     def hurry(self) -> None:
-        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too.
+
+        For a server, whatever is being asked, no longer than for `LAST_PATIENCE`.
+        """
         self._in_haste = True
+        self._give_up = min(self._give_up, time.monotonic() + LAST_PATIENCE)
 
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
@@ -213,7 +230,7 @@ class PipeLease:
                     return self._ask(Verb.FINISH, held, more, False, blobs=blobs)
             except QueueFull as full:
                 done = set(full.accepted)
-                self._is_rid_of(task for task, _ in left if task.id in done)
+                self.is_rid_of(task for task, _ in left if task.id in done)
                 left = [each for each in left if each[0].id not in done]
                 if self._in_haste:
                     raise ForcedStop from None
@@ -230,13 +247,17 @@ class PipeLease:
         told = [*self._held(task), pack_error(error), retry_in, final]
         return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
-    def give_back(self, task: Task[Any]) -> bool:
-        """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
+    def give_back(self, task: Task[Any], *, patience: float = PATIENCE) -> bool:
+        """QUEUED or RUNNING -> PENDING at its old place, nothing charged.
+
+        Args:
+            patience: seconds to wait for a server.
+        """
         if task.lease is None or not self.is_ours:
             return False
         held = self._held(task)
         with self._ending(task):
-            return bool(self.ask(Verb.GIVE_BACK, *held))
+            return bool(self.ask(Verb.GIVE_BACK, *held, patience=patience))
 
     def postpone(self, task: Task[Any], seconds: float) -> bool:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
@@ -263,9 +284,9 @@ class PipeLease:
         try:
             yield
         except LeaseLost:
-            self._is_rid_of(tasks)
+            self.is_rid_of(tasks)
             raise
-        self._is_rid_of(tasks)
+        self.is_rid_of(tasks)
 
     def _held(self, task: Task[Any]) -> tuple[bytes, list[int]]:
         if task.lease is None or not self.is_ours:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ipcq
-from ipcq import LeaseLost, Pipe, QueueClosed, Status, Task
+from ipcq import LeaseLost, Pipe, QueueClosed, Status, StorageError, Task
 from ipcq.backend import TaskStream
 from ipcq.backends.pipe.frames import Verb
+from ipcq.backends.pipe.working import LAST_PATIENCE
+from ipcq.worker.events import Idle
 
 from .serving import Served, end, kill, serving
 
@@ -171,3 +174,41 @@ def _finish_again(lease: Any, task: Task[Any]) -> None:
     """As a worker whose first question was lost with the server."""
     lease.heartbeat()
     lease._ask(Verb.FINISH, [lease._held(task)], False, True, blobs=[b"\x01"])
+
+
+def _run_out(worker: ipcq.Worker) -> None:
+    with suppress(StorageError):
+        worker.run()
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_a_server_can_be_ended(url: str, endpoint: str) -> None:
+    """A stop leaves time for another server to come; a forced one does not."""
+    with serving(url, endpoint) as server, Pipe(endpoint) as client:
+        worker = ipcq.Worker("w", client, lambda _: kill(server))
+        thread = threading.Thread(target=_run_out, args=(worker,))
+        client.push(1)
+        thread.start()
+        server.wait(PATIENCE)
+        worker.stop()
+        thread.join(2 * LAST_PATIENCE)
+        assert thread.is_alive()
+        worker.force()
+        thread.join(PATIENCE / 2)
+        assert not thread.is_alive()
+
+
+@pytest.mark.slow
+def test_an_idle_worker_whose_server_is_gone_can_be_stopped(url: str, endpoint: str) -> None:
+    """What it says at its end is not waited for for long."""
+    looked = threading.Event()
+    with serving(url, endpoint) as server, Pipe(endpoint) as client:
+        worker = ipcq.Worker("w", client, print)
+        worker.on_event(lambda event: looked.set() if isinstance(event, Idle) else None)
+        thread = threading.Thread(target=_run_out, args=(worker,))
+        thread.start()
+        assert looked.wait(PATIENCE)
+        kill(server)
+        worker.stop()
+        thread.join(PATIENCE / 2)
+        assert not thread.is_alive()
