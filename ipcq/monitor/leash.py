@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 
@@ -91,5 +91,10 @@ def _process_descriptor(pid: int, stack: ExitStack) -> list[int]:
         raise
     except (AttributeError, OSError):  # macOS; a sandbox
         return []
-    stack.callback(os.close, descriptor)
+    stack.callback(_close, descriptor)
     return [descriptor]
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # a handler closed it, as `os.closerange` does
+        os.close(descriptor)

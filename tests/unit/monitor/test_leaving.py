@@ -42,3 +42,21 @@ def test_the_place_of_a_process_that_leaves_is_not_lost(
         pids = [queue.wait(queue.push(what), 20).unwrap() for _ in range(3)]
         monitor.stop(20)
     assert len(set(pids)) == 3
+
+
+def close_all(number: int) -> int:
+    """What some libraries do before they run another program; here it is the worker's descriptors."""
+    os.closerange(3, 1024)
+    return number
+
+
+def test_a_handler_that_closes_all_descriptors(
+    queue: MemoryStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its process is replaced, and the Monitor ends: it waited for that process for ever."""
+    monkeypatch.setattr("ipcq.monitor.process._LAST_STEPS", 0.05)
+    with Monitor(queue, close_all, workers=1, start_method="fork") as monitor:
+        ids = queue.push_bulk(range(3), max_deaths=9)
+        assert [result.unwrap() for result in queue.wait_for(ids, 20)] == [0, 1, 2]
+        monitor.stop(20)
+    assert "a handler closed its descriptors" in caplog.text
