@@ -31,7 +31,6 @@ __all__ = [
     "TaskStream",
     "Turn",
     "ShowProgress",
-    "TellsProgress",
     "Update",
     "Vacuum",
     "WaitForCompletion",
@@ -151,6 +150,21 @@ class WorkerLease(Protocol):
         """
         ...
 
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """Note how far the run of a task is, in the place of what it told before; cheap, and from any thread.
+
+        Others may see it half a second later. Where the task is not this worker's any more, and with a
+        backend without `ShowProgress`, it does nothing.
+        """
+        ...
+
+    def hurry(self) -> None:
+        """Wait for no room from now on, as `finish`, `fail` and `postpone` may: `ForcedStop` instead.
+
+        Called by a forced stop, in a signal handler. Where nothing ever waits for room, it does nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Give everything back and leave the queue's list of workers."""
         ...
@@ -159,17 +173,6 @@ class WorkerLease(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-class TellsProgress(Protocol):
-    """A lease that takes in how far runs are. Where a lease is none, nobody is told, and nothing fails."""
-
-    def progress(self, task: Task[Any], progress: Progress) -> None:
-        """Note how far the run of a task is, in the place of what it told before; cheap, and from any thread.
-
-        Others may see it half a second later. Where the task is not this worker's any more, it does nothing.
-        """
-        ...
 
 
 @runtime_checkable
@@ -426,7 +429,7 @@ class WaitForCompletion(Protocol):
 
 @runtime_checkable
 class ShowProgress(Protocol):
-    """Can show how far runs are: its leases are `TellsProgress`, tasks that it gives have `Task.progress`."""
+    """Can show how far runs are that tell it by `WorkerLease.progress`; tasks have `Task.progress`."""
 
     def running_progress(self, since: int = 0) -> tuple[int, Mapping[TaskId, Progress]]:
         """How far each run is that has told it; at the cost of looking at what runs, not at all tasks.
@@ -520,13 +523,15 @@ class ShareLimits(Protocol):
         """
         ...
 
-    def take_permit(self, name: str, limit: int) -> Permit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, until it is released or this process dies; None: all are taken now.
 
         Args:
             limit: 1 to 100,000.
+            waited: seconds since the caller asked first. Who asks every 50 ms for more than a second is let
+                go before those who came later.
 
         Raises:
-            ValueError: the name or the limit is out of bounds.
+            ValueError: the name or a number is out of bounds.
         """
         ...

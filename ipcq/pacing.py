@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Gcra", "Plan", "check_limit", "check_name"]
+__all__ = ["NO_CLAIM", "Claim", "Gcra", "Plan", "check_limit", "check_name", "check_waited"]
 
 _NEAR = 50_000_000
 """Nanoseconds: moments that are no farther away are given out ahead, so that nobody's being late counts."""
+_PATIENT = 1_000_000_000
+"""Nanoseconds that somebody waits before others wait for him: short runs are not slowed down by a line."""
+_FRESH = 150_000_000
+"""Nanoseconds that a claim counts: who waits looks every 50 ms, unless he is dead or stopped."""
+_SAME = 5_000_000
+"""Nanoseconds: two who came so close to each other go in any order."""
 _MOST = 100_000
+_LONGEST_WAIT = 1e9  # seconds
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -60,6 +67,37 @@ class Gcra:
         return Plan(True, wait, max(planned, now) + self._interval)
 
 
+class Claim(NamedTuple):
+    """Of those who wait for a permit, the one who came first; nanoseconds of one clock.
+
+    Who finds no permit looks again and again, and would lose against one who just gave his back and wants the
+    next. So who waited for a second claims to be the first, at each look, and others stay behind him.
+
+    Attributes:
+        since: when he came.
+        seen: when he looked last.
+    """
+
+    since: int
+    seen: int
+
+    def is_ahead_of(self, since: int, now: int) -> bool:
+        """Whether one who came then has to let him go first."""
+        counts = 0 <= now - self.seen < _FRESH and self.may_be_made()
+        return counts and since > self.since + _SAME
+
+    def may_be_made(self) -> bool:
+        """Whether he has waited for so long."""
+        return self.seen - self.since >= _PATIENT
+
+    def is_of(self, since: int) -> bool:
+        """Whether it is that of one who came then, or before."""
+        return self.since >= since - _SAME
+
+
+NO_CLAIM = Claim(0, 0)
+
+
 def check_name(name: str) -> str:
     """The name of a limit; ValueError where it cannot be one."""
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
@@ -72,3 +110,10 @@ def check_limit(limit: int) -> int:
     if not (isinstance(limit, int) and 1 <= limit <= _MOST):
         raise ValueError(f"limit is a whole number from 1 to {_MOST}; not {limit!r}")
     return limit
+
+
+def check_waited(waited: float) -> int:
+    """How long somebody waited, in nanoseconds; ValueError where those are no seconds."""
+    if not 0 <= waited <= _LONGEST_WAIT:
+        raise ValueError(f"waited is seconds, from 0 to {_LONGEST_WAIT:.0e}; not {waited!r}")
+    return round(waited * 1e9)

@@ -42,7 +42,7 @@ SYSTEM = {"mode", "lock", "wordguard", "futex", "liveness", "blobs", "mappings",
 STORE_PURE = {"contract", "keys", "plain", "record", "moves", "order", "sums", "members", "index", "settings"}
 
 # The same inside the pipe: what travels.
-PIPE_PURE = {"frames", "wire", "failures"}
+PIPE_PURE = {"heads", "frames", "asked", "wire", "failures"}
 
 # What a pure module may use: nothing that asks the operating system, and no clock.
 CALCULATING = {

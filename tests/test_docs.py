@@ -20,7 +20,9 @@ GUARANTEES = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = [
-    pytest.param(code, id=f"{page.name}-{number}")
+    pytest.param(
+        code, id=f"{page.name}-{number}", marks=[] if page.name == "README.md" else [pytest.mark.slow]
+    )
     for page in PAGES
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)

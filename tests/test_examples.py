@@ -78,6 +78,7 @@ def test_source_metrics(sources: Path, private_directory: Path) -> None:
     assert list(private_directory.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_custom_dict() -> None:
     """It prints the results that two workers found over the dict of a manager's process."""
     assert _run("custom_dict") == "[1, 2, 6, 24, 120]\n5 tasks are DONE\n"
@@ -113,6 +114,7 @@ def test_custom_functions() -> None:
     assert _run("custom_functions") == shown
 
 
+@pytest.mark.slow
 def test_named_tasks(private_directory: Path) -> None:
     """Each function is run with its arguments, a wrong call is not pushed, and no queue is left."""
     assert _run("named_tasks").splitlines() == [
@@ -170,6 +172,7 @@ def test_coroutines() -> None:
     assert _run("coroutines") == "100 answers by 1 process, up to 20 at a time\n"
 
 
+@pytest.mark.slow
 def test_forwarded_logs() -> None:
     """What tasks log and print is shown where they were pushed, with their names, and nowhere else."""
     assert _run("forwarded_logs").splitlines() == [
@@ -180,6 +183,7 @@ def test_forwarded_logs() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_progress(private_directory: Path) -> None:
     """Each task has its result; without a terminal there are no bars, and no queue is left."""
     assert _run("progress").splitlines() == [

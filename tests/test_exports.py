@@ -16,7 +16,7 @@ PUBLIC = """
     TaskSink WeakTaskSink WeakSink pipe_to TaskQueue TaskFunction TaskHandle
     Backend ConfigExt FetchById Update Reschedule ResumeById ResumeAbandoned Cancel EndRun AskWorker
     WorkerRequest RegisterWorker ShareLimits Vacuum WaitForCompletion ShowProgress
-    TaskStream Completions WorkerLease TellsProgress WorkerExit Turn Permit
+    TaskStream Completions WorkerLease WorkerExit Turn Permit
     MemoryStorage JsonStorage Pipe SharedConnection connect CustomBackend TaskStore Record Write
     ListQueues ListTasks ListAllTasks ListWorkers Metrics Histograms Expose Filter Page QueueInfo
     RunningWorker Statistic StatType Histogram

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -59,9 +58,7 @@ class AsyncLease:
 
     async def progress(self, task: Task[Any], progress: Progress) -> None:
         """Tell how far the run of a task is; nothing where the backend cannot show it."""
-        tell: Callable[[Task[Any], Progress], None] | None = getattr(self._lease, "progress", None)
-        if tell is not None:
-            await self._calls.run(tell, task, progress)
+        await self._calls.run(self._lease.progress, task, progress)
 
     async def finish(self, task: Task[Any], value: Any) -> None:
         """RUNNING -> DONE with this value."""

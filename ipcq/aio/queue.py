@@ -14,7 +14,7 @@ from typing import Any
 from ..backend import OnProgress, Permit, Turn, WorkerExit, WorkerRequest
 from ..errors import WaitTimeout
 from ..expose import Filter, Histogram, Page, QueueInfo, RunningWorker, Statistic
-from ..layers.patience import Question
+from ..layers.patience import Question, release
 from ..result import ErrorInfo, TaskResult
 from ..status import TERMINAL, Status
 from ..task import Progress, Queue, Task, TaskId
@@ -241,14 +241,10 @@ class AsyncQueue:
         """Ask for a moment to begin at, of which there are only so many; does not wait for it."""
         return await self._calls.run(self._whole.take_turn, name, per_second, burst)
 
-    async def take_permit(self, name: str, limit: int) -> Permit | None:
+    async def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         """One of ``limit`` permits, for a plain ``with``, or None. Who is cancelled half-way has none."""
-        question = Question(partial(self._whole.take_permit, name, limit), _release)
-        try:
-            return await self._calls.run(question.ask)
-        except BaseException:
-            question.drop()
-            raise
+        question = Question(partial(self._whole.take_permit, name, limit, waited=waited), release)
+        return await question.asked(self._calls.run)
 
     # --- the queue --------------------------------------------------------------------------------
 
@@ -295,11 +291,6 @@ class AsyncQueue:
     async def queue_histograms(self, queue: str | None = None) -> dict[str, Histogram]:
         """Durations by classes, of one queue (None: of this one)."""
         return await self._calls.run(self._whole.queue_histograms, queue)
-
-
-def _release(permit: Permit | None) -> None:
-    if permit is not None:
-        permit.release()
 
 
 def _name(backend: object) -> str:

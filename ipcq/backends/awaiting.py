@@ -1,4 +1,4 @@
-"""The asynchronous half of a stream of tasks: the same whatever the backend."""
+"""What is the same of a stream of tasks whatever the backend, its asynchronous half too."""
 
 from __future__ import annotations
 
@@ -15,19 +15,37 @@ Self = TypeVar("Self", bound="AwaitedTasks")
 
 
 class AwaitedTasks:
-    """Makes an async iterator of an iterator whose steps may wait.
+    """Makes an iterator, and an async one, of `_next`, which may wait.
 
-    A step runs in a thread, which nobody can stop: what it brings is kept for whoever asks next, should the
-    one who asked have been cancelled.
+    A step of the async one runs in a thread, which nobody can stop: what it brings is kept for whoever asks
+    next, should the one who asked have been cancelled.
+
+    Args:
+        lease: to which goes back what was kept in vain.
+        patience: seconds that a step may wait.
     """
 
-    def __init__(self, lease: WorkerLease) -> None:
+    def __init__(self, lease: WorkerLease, patience: float) -> None:
         self._lease_of_kept = lease
+        self._patience = patience
         self._kept: deque[Task[Any]] = deque()
         self._closed = False
 
-    def __next__(self) -> Task[Any] | None:
+    def _next(self, patience: float) -> Task[Any] | None:
+        """The first that is kept, or the next one if it comes within so many seconds."""
         raise NotImplementedError
+
+    def __iter__(self: Self) -> Self:
+        return self
+
+    def __next__(self) -> Task[Any] | None:
+        if self._closed:
+            raise StopIteration
+        return self._next(self._patience)
+
+    def look(self) -> Task[Any] | None:
+        """The next task if there is one now; None when the stream has ended, too."""
+        return None if self._closed else self._next(0.0)
 
     def __aiter__(self: Self) -> Self:
         return self

@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULTS",
     "HIGHEST_PRIORITY",
     "LARGEST_METADATA",
+    "LONGEST_DELAY",
     "LOWEST_PRIORITY",
     "MAX_ATTEMPTS",
     "MAX_DEATHS",
@@ -24,6 +25,7 @@ __all__ = [
     "bulk_parts",
     "ids_for",
     "chunks",
+    "delay_of",
     "microseconds",
     "moment",
     "moment_of",
@@ -36,6 +38,7 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = -7, 8
 MAX_ATTEMPTS = 16_383
 MAX_DEATHS = 255
 LARGEST_METADATA = 1 << 20  # bytes of msgpack
+LONGEST_DELAY = 1e10  # seconds
 
 _PLAIN = MsgpackCodec()
 
@@ -187,6 +190,17 @@ def moment_of(wait: float | timedelta | datetime) -> int:
     if seconds <= now / 1e6:
         return now  # not rounded: a part of a millisecond later is not due
     return moment(seconds)
+
+
+def delay_of(retry_in: float) -> int:
+    """So many seconds from now, in microseconds; what is over counts as now.
+
+    Raises:
+        ValueError: it is no number, or out of bounds.
+    """
+    if not retry_in < LONGEST_DELAY:
+        raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
+    return max(0, round(retry_in * 1e6))
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

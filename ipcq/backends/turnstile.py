@@ -1,8 +1,10 @@
 """Turns and permits that all processes of one host share: one small file for each name.
 
-Its first 16 bytes are the moment that the next turn is planned for. All else are byte locks, as those of a
+Its first 16 bytes are the moment that the next turn is planned for, the others who waits for a permit, as a
+`Claim`. All else are byte locks, as those of a
 queue: the kernel frees them with the process that has them, and a forked child has none of them. Nobody waits
-for a lock, for a holder may be stopped.
+for a lock, for a holder may be stopped. Locks of open
+file descriptions would be a forked child's, too, and macOS has none.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from struct import Struct
 from types import TracebackType
 
 from ..backend import Turn
 from ..errors import StorageError
-from ..pacing import Gcra, check_limit, check_name
+from ..pacing import NO_CLAIM, Claim, Gcra, check_limit, check_name, check_waited
 from .lockfile import LockFile, open_lock_file
 
 __all__ = ["LIMIT", "HeldPermit", "Turnstile"]
@@ -26,6 +30,7 @@ LIMIT = "limit."
 _TURN = 0  # held while the planned moment is changed
 _PERMIT = 64  # + number: held by the process that has this permit
 _BYTES = 16
+_CLAIM = Struct("<qq")
 _BUSY = Turn(False, 0.0005)
 
 
@@ -70,7 +75,7 @@ class HeldPermit:
 
 
 class Turnstile:
-    """The limits of one queue.
+    """The limits of one queue. Fulfils `ShareLimits`.
 
     Args:
         place: how the paths of the files begin.
@@ -84,7 +89,7 @@ class Turnstile:
     def __repr__(self) -> str:
         return f"<Turnstile at {self._place!r}>"
 
-    def take_turn(self, name: str, per_second: float, burst: int) -> Turn:
+    def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
         """See `ShareLimits`."""
         gcra = Gcra(per_second, burst)
         file = self._open(name)
@@ -112,16 +117,17 @@ class Turnstile:
                 return _BUSY
             raise _failed(file.path, error) from error
 
-    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> HeldPermit | None:
         """See `ShareLimits`."""
-        most = check_limit(limit)
+        most, waiting = check_limit(limit), check_waited(waited)
         while True:
             file = self._open(name)
             if file is None:
                 return None
             permit = HeldPermit(file)
             try:
-                taken = permit.take(range(_PERMIT, _PERMIT + most))
+                now = round(self._clock() * 1e9)
+                taken = _take(file, permit, most, Claim(now - waiting, now))
                 if taken and file.is_current():
                     return permit
             except BaseException:
@@ -152,6 +158,24 @@ class Turnstile:
             if error.errno == errno.ENOSPC:
                 return None
             raise _failed(path, error) from error
+
+
+def _take(file: LockFile, permit: HeldPermit, most: int, mine: Claim) -> bool:
+    """Whether there was one for it; and who is the first in line afterwards."""
+    first = Claim(*_CLAIM.unpack(os.pread(file.fd, _BYTES, _BYTES).ljust(_BYTES, b"\0")))
+    if first.is_ahead_of(mine.since, mine.seen):
+        return False
+    taken = permit.take(range(_PERMIT, _PERMIT + most))
+    if taken and first != NO_CLAIM and first.is_of(mine.since):
+        _claim(file, NO_CLAIM)
+    elif not taken and mine.may_be_made():
+        _claim(file, mine)
+    return taken
+
+
+def _claim(file: LockFile, claim: Claim) -> None:
+    with suppress(OSError):  # no room: then there is no line
+        os.pwrite(file.fd, _CLAIM.pack(*claim), _BYTES)
 
 
 def _planned(file: LockFile) -> int:

@@ -13,7 +13,7 @@ from ..layer import CallNext, ForcedStop
 from ..pacing import check_limit, check_name
 from ..task import Task
 from .own import OwnLimits
-from .patience import Patience, ask_in_thread
+from .patience import Patience, ask_in_thread, release
 
 if TYPE_CHECKING:
     from .line import Line
@@ -29,8 +29,8 @@ class ConcurrencyLimit:
 
     Without ``per`` the limit is that of one worker process, of its threads and coroutines. With ``per=queue``
     all processes that have the same queue there keep it together: who is killed frees its permit at once, and
-    who is stopped keeps it. Of all processes that wait, the first that looks goes on; the coroutines of one
-    stand in line.
+    who is stopped keeps it. Of those who wait for more than a second the first who came goes first; the
+    coroutines of one process stand in line.
 
     The wait is part of the run, for its ``run_timeout`` too, and the worker waits with it. A worker that is
     told to end while it waits gives the task back, which costs the task nothing.
@@ -63,7 +63,8 @@ class ConcurrencyLimit:
         self._per = per
         self._patience = Patience(clock, sleep)
         self._line: Line | None = None
-        self._limits: ShareLimits = per if per is not None else OwnLimits()
+        self._limits: ShareLimits = per if per is not None else OwnLimits(clock)
+        self._clock = clock
         self._name, self._limit = check_name(name), check_limit(limit)
 
     def __repr__(self) -> str:
@@ -74,10 +75,12 @@ class ConcurrencyLimit:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Wait until this run may begin, then run what is inside."""
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         try:
             # Not by a C function, such as a `partial`: a signal could break in where that returns.
-            while (permit := self._limits.take_permit(self._name, self._limit)) is None:
+            while (
+                permit := self._limits.take_permit(self._name, self._limit, waited=self._clock() - since)
+            ) is None:
                 self._patience.wait(pause, context)
                 pause = min(2 * pause, _LONGEST)
             try:
@@ -85,18 +88,18 @@ class ConcurrencyLimit:
             finally:
                 permit.release()
         finally:  # once more, where a forced stop broke into that: it comes between any two steps
-            _release(permit)
+            release(permit)
 
     async def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """The same around a coroutine function: others go on meanwhile, and one of those who wait asks."""
         from .line import of_loop
 
         line = self._line = of_loop(self._line)
-        permit, pause = None, _SHORTEST
+        permit, pause, since = None, _SHORTEST, self._clock()
         await line.come(context)
         try:
             try:
-                while (permit := await self._take_there()) is None:
+                while (permit := await self._take_there(self._clock() - since)) is None:
                     if context.stopping:
                         raise ForcedStop
                     await line.nap(pause)
@@ -105,14 +108,9 @@ class ConcurrencyLimit:
                 line.go()
             return await call_next(task, context)
         finally:
-            _release(permit)
+            release(permit)
             line.wake()
 
-    async def _take_there(self) -> Permit | None:
-        take = partial(self._limits.take_permit, self._name, self._limit)
-        return await ask_in_thread(take, _release) if self._per is not None else take()
-
-
-def _release(permit: Permit | None) -> None:
-    if permit is not None:
-        permit.release()
+    async def _take_there(self, waited: float) -> Permit | None:
+        take = partial(self._limits.take_permit, self._name, self._limit, waited=waited)
+        return await ask_in_thread(take, release) if self._per is not None else take()

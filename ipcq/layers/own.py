@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..backend import Turn
-from ..pacing import Gcra, check_limit
+from ..pacing import NO_CLAIM, Claim, Gcra, check_limit, check_waited
 
 __all__ = ["OwnLimits"]
 
@@ -17,68 +17,84 @@ __all__ = ["OwnLimits"]
 class OwnLimits:
     """Fulfils `ShareLimits` for the threads and coroutines of this process; there is one limit of each kind.
 
+    A forked child begins with none taken: what runs, and the thread that may have the lock, are its parent's.
+
     Args:
         clock: seconds that only grow.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._begin()
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._planned = 0
-        self._running = 0
-        self._pid = os.getpid()
+        self._kept: dict[int, _Kept] = {}  # by process
 
     def __repr__(self) -> str:
-        return f"<OwnLimits: {self._running} run>"
+        return f"<OwnLimits: {self.running} run>"
+
+    @property
+    def running(self) -> int:
+        """How many permits are taken."""
+        return self._own().running
 
     def take_turn(self, name: str, per_second: float, burst: int = 1) -> Turn:
         """See `ShareLimits`."""
-        gcra = Gcra(per_second, burst)
-        self._check_fork()
-        with self._lock:
-            taken, wait, self._planned = gcra.turn(self._planned, round(self._clock() * 1e9))
+        gcra, kept = Gcra(per_second, burst), self._own()
+        with kept.lock:
+            taken, wait, kept.planned = gcra.turn(kept.planned, round(self._clock() * 1e9))
         return Turn(taken, wait / 1e9)
 
-    def take_permit(self, name: str, limit: int) -> OwnPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> OwnPermit | None:
         """See `ShareLimits`."""
-        most = check_limit(limit)
-        self._check_fork()
-        permit = OwnPermit(self)
+        most, waiting, kept = check_limit(limit), check_waited(waited), self._own()
+        permit = OwnPermit(kept)
         try:
-            with self._lock:
-                return permit if self._count(permit, most) else None
+            with kept.lock:
+                now = round(self._clock() * 1e9)
+                return permit if kept.count(permit, most, Claim(now - waiting, now), now) else None
         except BaseException:
-            self.give_back(permit)
+            kept.give_back(permit)
             raise
 
-    def _count(self, permit: OwnPermit, most: int) -> bool:
-        if self._running >= most:
+    def _own(self) -> _Kept:
+        pid = os.getpid()
+        found = self._kept.get(pid)
+        return self._kept.setdefault(pid, _Kept()) if found is None else found  # the same for all threads
+
+
+class _Kept:
+    """What one process keeps."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.planned = 0
+        self.running = 0
+        self._first = NO_CLAIM
+
+    def count(self, permit: OwnPermit, most: int, mine: Claim, now: int) -> bool:
+        """Whether it may be had, and is counted; with the lock."""
+        if self._first.is_ahead_of(mine.since, now):
             return False
+        if self.running >= most:
+            self._first = mine if mine.may_be_made() else self._first
+            return False
+        self._first = NO_CLAIM if self._first.is_of(mine.since) else self._first
         # No call between these two, so that no exception of a signal handler breaks in there.
-        self._running += 1
+        self.running += 1
         permit.held = True
         return True
 
     def give_back(self, permit: OwnPermit) -> None:
         """One that was taken; nothing where it was given back."""
-        with self._lock:
+        with self.lock:
             if permit.held:
                 permit.held = False
-                self._running -= 1
-
-    def _check_fork(self) -> None:
-        if self._pid != os.getpid():
-            self._begin()  # what runs, and the thread that may have the lock, are the parent's
+                self.running -= 1
 
 
 class OwnPermit:
     """One of so many. Fulfils `Permit`."""
 
-    def __init__(self, limits: OwnLimits) -> None:
-        self._limits = limits
+    def __init__(self, kept: _Kept) -> None:
+        self._kept = kept
         self._pid = os.getpid()
         self.held = False
 
@@ -88,7 +104,7 @@ class OwnPermit:
     def release(self) -> None:
         """Give it back."""
         if self.held and self._pid == os.getpid():
-            self._limits.give_back(self)
+            self._kept.give_back(self)
 
     def __enter__(self) -> OwnPermit:
         return self

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ..backend import Permit
 from ..layer import ForcedStop
 
-__all__ = ["Patience", "Question", "ask_in_thread"]
+__all__ = ["Patience", "Question", "ask_in_thread", "release"]
 
 T = TypeVar("T")
 
@@ -60,12 +62,7 @@ async def ask_in_thread(call: Callable[[], T], unwanted: Callable[[T], object]) 
     """
     from asyncio import get_running_loop
 
-    question = Question(call, unwanted)
-    try:
-        return await get_running_loop().run_in_executor(None, question.ask)
-    except BaseException:
-        question.drop()
-        raise
+    return await Question(call, unwanted).asked(partial(get_running_loop().run_in_executor, None))
 
 
 class Question(Generic[T]):
@@ -76,6 +73,18 @@ class Question(Generic[T]):
         self._lock = threading.Lock()
         self._dropped = False
         self._answers: list[T] = []
+
+    async def asked(self, run: Callable[[Callable[[], T]], Awaitable[T]]) -> T:
+        """The answer; who is cancelled half-way has none, and it is cleared away.
+
+        Args:
+            run: calls what it is given in a thread.
+        """
+        try:
+            return await run(self.ask)
+        except BaseException:
+            self.drop()
+            raise
 
     def ask(self) -> T:
         """Make the call."""
@@ -98,3 +107,9 @@ class Question(Generic[T]):
             answers, self._answers = self._answers, []
         for answer in answers:
             self._unwanted(answer)
+
+
+def release(permit: Permit | None) -> None:
+    """Give a permit back, if there is one: of one that came too late."""
+    if permit is not None:
+        permit.release()

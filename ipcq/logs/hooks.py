@@ -48,6 +48,7 @@ class _Hooks:
         self._handler = _Handler()
         self._levels: list[int] = []
         self._captures = 0
+        self._tees: dict[str, Tee] = {}  # the last ones, for the next run
         self._level: tuple[int, int] | None = None  # of the root logger: what it was, what we made it
 
     def renew(self) -> None:
@@ -92,7 +93,10 @@ class _Hooks:
     def _redirect(self, name: str) -> None:
         stream = getattr(sys, name)
         if self._captures and not isinstance(stream, Tee):
-            setattr(sys, name, Tee(stream, lambda text: _taken(name, text)))
+            tee = self._tees.get(name)
+            if tee is None or tee.old is not stream:
+                tee = self._tees[name] = Tee(stream, lambda text: _taken(name, text))
+            setattr(sys, name, tee)
         elif not self._captures and isinstance(stream, Tee):
             setattr(sys, name, stream.old)
 

@@ -299,7 +299,7 @@ class LogReceiver:
             each.close()
         self._workers.clear()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close what was inherited: for a forked child, in which workers would find nobody who reads."""
         self._busy, self._closing = 0, True
         self._let_go()
@@ -307,7 +307,7 @@ class LogReceiver:
 
 def _abandon_all() -> None:
     for receiver in list(_receivers):
-        receiver.abandon()
+        receiver._abandon()
 
 
 _receivers: weakref.WeakSet[LogReceiver] = weakref.WeakSet()

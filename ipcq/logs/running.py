@@ -104,13 +104,19 @@ class Forwarding:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside."""
-        if not task.metadata:
-            return call_next(task, context)
         run = self._run(task, context)
         if run is None:
             return call_next(task, context)
         with self._forwarded(run):
             return call_next(task, context)
+
+    def around(self, call_next: CallNext) -> CallNext:
+        """The same as one callable, for tasks of which most did not ask: those come by at once."""
+
+        def run(task: Task[Any], context: Any) -> Any:
+            return self(task, context, call_next) if task.metadata else call_next(task, context)
+
+        return run
 
     def awaiting(self, task: Task[Any], context: Any, call_next: CallNext) -> Awaitable[Any]:
         """The same around a coroutine."""

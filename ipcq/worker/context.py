@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ..backend import WorkerLease
@@ -43,7 +43,7 @@ class WorkerContext:
 
     def of(self, task: Task[Any]) -> WorkerContext:
         """The context of one run, which stays that one's, whatever the worker runs next."""
-        return replace(self, task=task)
+        return WorkerContext(self.worker, self.queue, self.lease, self.stop, self.teller, self.tasks, task)
 
     @property
     def stopping(self) -> bool:
@@ -68,11 +68,7 @@ class WorkerContext:
         Raises:
             ValueError: a number is negative, or not finite.
         """
-        told, task = Progress.of(done, total), self.task
-        tell: Callable[[Task[Any], Progress], None] | None = getattr(self.lease, "progress", None)
-        if task is None or tell is None:
-            return
-        try:
-            tell(task, told)
-        except IpcqError:  # the end of the run meets what lasts
-            pass
+        told = Progress.of(done, total)
+        if self.task is not None:
+            with suppress(IpcqError):  # the end of the run meets what lasts
+                self.lease.progress(self.task, told)

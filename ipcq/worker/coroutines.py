@@ -118,8 +118,7 @@ class Coroutines:
         with self._storing:
             # There is something to break off only if the loop was broken.
             run_in_own_loop(lambda: self._main(until_empty), self._break_off)
-        while self._stored:
-            self._take_in()
+        self._take_in()
         if self._failure is not None:
             raise self._failure
 
@@ -217,18 +216,22 @@ class Coroutines:
         """In the thread that stores."""
         self._stored.append((run, error))
         loop = self._loop
-        if loop is not None:
+        if loop is not None and len(self._stored) == 1:  # where there are more, that was said already
             with suppress(RuntimeError):  # closed in this moment
                 loop.call_soon_threadsafe(self._take_in)
 
     def _take_in(self) -> None:
-        """Note one end that was stored."""
-        run, error = self._stored.popleft()
-        del self._runs[run]
-        if error is None:
-            self._on_end()
-        else:  # the queue is gone
-            self._fail(error)
+        """Note the ends that were stored."""
+        while self._stored:
+            run, error = self._stored.popleft()
+            del self._runs[run]
+            try:
+                if error is None:
+                    self._on_end()
+            except BaseException as raised:
+                error = raised
+            if error is not None:  # the queue is gone, or the Monitor
+                self._fail(error)
         self._tell()
 
     def _fail(self, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..layer import CallNext, ForcedStop
 from ..task import Task
+from .forks import end_fork, forks
 
 __all__ = ["GRACE", "Run", "awaitable_of"]
 
@@ -65,8 +66,13 @@ class Run:
         raise self._reason.with_traceback(self._error.__traceback__)  # where it was
 
     async def _run(self) -> None:
+        fork = forks.count
         try:
-            self._value = await self._start()
+            try:
+                self._value = await self._start()
+            finally:
+                if fork != forks.count:
+                    end_fork()
         except GeneratorExit as error:  # the loop is gone, or somebody raised it
             self._error = error
             raise

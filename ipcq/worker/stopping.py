@@ -6,6 +6,7 @@ from typing import Any
 
 from ..layer import CallNext, ForcedStop
 from ..task import Task
+from .forks import end_fork, forks
 
 __all__ = ["Stop"]
 
@@ -54,6 +55,7 @@ class Stop:
 
     def __call__(self, task: Task[Any], context: Any, call_next: CallNext) -> Any:
         """Run what is inside with the door open: the layer just inside the acknowledgement."""
+        fork = forks.count
         self._open = True
         try:
             if self.forced:
@@ -61,6 +63,8 @@ class Stop:
             return call_next(task, context)
         finally:
             self._open = False
+            if fork != forks.count:
+                end_fork()
 
     def __repr__(self) -> str:
         return f"<Stop: {'forced' if self.forced else 'requested' if self.requested else 'not asked'}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing, nullcontext
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
@@ -223,9 +223,9 @@ class Worker:
 
     def force(self) -> None:
         """Give back what runs, in the main thread; what only waits for room to be stored, too."""
-        hurry = getattr(self._lease, "hurry", None)
-        if hurry is not None:
-            hurry()
+        lease = self._lease
+        if lease is not None:
+            lease.hurry()
         self._stop.force()
 
     def progressed(self) -> None:
@@ -237,13 +237,13 @@ class Worker:
         context = WorkerContext(self.name, queue, told, self._stop, self._tell)
         begin: list[Layer] = [self._tell.begin] if self._tell.listeners else []
         with closing(Forwarding(hooked)) as forwarding:
-            guards: list[Layer] = [*begin, forwarding, *self.guards]
             if self._awaits:
-                self._work_in_loop(lease, context, [*guards, *self._layers], until_empty)
+                layers: list[Layer] = [*begin, forwarding, *self.guards, *self._layers]
+                self._work_in_loop(lease, context, layers, until_empty)
                 return
             # The acknowledgement stands outside all that users write, the door to it just inside.
-            layers: list[Layer] = [self._backend.middleware(), *guards, self._stop, *self._layers]
-            chain = compose(layers, self._call)
+            inner = forwarding.around(compose([*self.guards, self._stop, *self._layers], self._call))
+            chain = compose([self._backend.middleware(), *begin], inner)
             while self._serve(lease, chain, context, until_empty):
                 self._rest()
 
@@ -314,7 +314,7 @@ class Worker:
     def _take(self, stream: TaskStream, chain: CallNext, context: WorkerContext, until_empty: bool) -> bool:
         """Run tasks until it is to halt; True where there are none, and that is the end."""
         changes = self._pause.changes
-        for task in _looking(stream) if until_empty else stream:
+        for task in iter(stream.look, _NEVER) if until_empty else stream:
             if task is None:
                 if until_empty and not self._halted and changes == self._pause.changes:
                     self._tell_idle()
@@ -342,9 +342,8 @@ class Worker:
             self._tell(events.Idle)
 
 
-def _looking(stream: TaskStream) -> Iterator[Task[Any] | None]:
-    while True:
-        yield stream.look()
+_NEVER: Any = object()
+"""What no stream gives."""
 
 
 def _innermost(function: Any, injector: Injector) -> CallNext:

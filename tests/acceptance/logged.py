@@ -8,7 +8,11 @@ import os
 import signal
 from pathlib import Path
 
+from ipcq import TaskQueue
+
 log = logging.getLogger("tests.logged")
+
+named = TaskQueue("memory://logged")
 
 
 def speak(number: int) -> int:
@@ -16,6 +20,12 @@ def speak(number: int) -> int:
     print(f"printed {number}")
     log.info("logged %d", number)
     return number
+
+
+@named.task
+def say(number: int) -> int:
+    """The same, as a named function."""
+    return speak(number)
 
 
 async def speak_in_loop(number: int) -> int:

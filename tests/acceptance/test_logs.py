@@ -18,6 +18,7 @@ import pytest
 
 from ipcq import Executor, JsonStorage, LogReceiver, Monitor, Pipe
 from ipcq.logs import Output
+from ipcq.tracing import inject
 
 from . import logged
 from .command import call, run
@@ -231,3 +232,12 @@ def test_while_workers_are_killed(queue: MemoryStorage, kept: Kept) -> None:
     assert of <= set(ids)
     missing = 2 * len(ids) - len(texts) - len(of)
     assert missing <= logs.dropped  # none, but on a machine that is very busy
+
+
+def test_from_named_functions(kept: Kept) -> None:
+    """By the metadata among the options of a push, beside those of a trace."""
+    with logged.named, LogReceiver() as logs, Monitor(logged.named.backend, logged.named, workers=1):
+        assert logged.say.options(metadata=inject(logs.metadata)).push(3).wait(PATIENCE) == 3
+        assert logged.say.push(4).wait(PATIENCE) == 4
+        logs.flush(PATIENCE)
+    assert [record.getMessage() for record in kept.records] == ["logged 3"]

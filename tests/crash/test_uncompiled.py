@@ -11,9 +11,8 @@ import pytest
 
 from ipcq.backends.memory import COMPILED
 
-# What takes half of the time each, side by side; of the images a part, unless it may take long.
-PART = ["-k", "push or finish or update"]
-HALVES = [
+PART = [["tests/crash/test_images.py", "-k", "push"]]
+HALVES = [  # of the time, side by side
     ["tests/crash/test_images.py"],
     [
         "tests/crash/test_named_points.py",
@@ -24,15 +23,18 @@ HALVES = [
 ]
 
 
+LONG = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
 @pytest.mark.skipif(not COMPILED, reason="this run is uncompiled already")
 @pytest.mark.parametrize(
-    "marks",
+    ("marks", "parts"),
     [
-        "not slow",
-        pytest.param("slow", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        pytest.param("not slow", PART, id="short"),
+        pytest.param("slow or not slow", HALVES, id="long", marks=LONG),
     ],
 )
-def test_every_store_is_seen_uncompiled(marks: str) -> None:
+def test_every_store_is_seen_uncompiled(marks: str, parts: list[list[str]]) -> None:
     """Crash images, kills at named stores, and kills inside random histories: the same sources, as Python."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marks]
     environment = {**os.environ, "IPCQ_PURE": "1", "IPCQ_REQUIRE_COMPILED": "0"}
@@ -40,14 +42,14 @@ def test_every_store_is_seen_uncompiled(marks: str) -> None:
         runs = [
             stack.enter_context(
                 subprocess.Popen(
-                    [*command, *half, *(PART if marks == "not slow" and "images" in half[0] else [])],
+                    [*command, *part],
                     env=environment,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
                 )
             )
-            for half in HALVES
+            for part in parts
         ]
         told = [run.communicate()[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], "\n".join(told)
+    assert {run.returncode for run in runs} == {0}, "\n".join(told)

@@ -14,6 +14,7 @@ from ipcq.backends.pipe.frames import Verb
 from ipcq.backends.pipe.holders import Holders, Wanted
 from ipcq.backends.pipe.permits import Permits, PipePermit
 from ipcq.layers.own import OwnLimits
+from ipcq.testing import FakeClock
 
 LIMIT, CLIENTS = 2, 3
 AWAY = [1, 2, 3, 4]  # nobody whose process could be seen
@@ -44,7 +45,7 @@ class Network:
 
 def _handle(server: Holders, verb: Verb, who: bytes, body: list[Any]) -> bool:
     if verb is Verb.TAKE_PERMIT:
-        return server.take(who, AWAY, Wanted(*body[0]))
+        return server.take(who, AWAY, Wanted(*body[0]), body[1])
     number, following, has, asked = body
     server.keep(who, AWAY, number, following, [Wanted(*each) for each in has], asked)
     return True
@@ -59,7 +60,8 @@ class World:
     """Some clients and one server after the other."""
 
     def __init__(self) -> None:
-        self.backend = OwnLimits()
+        self.clock = FakeClock(100)
+        self.backend = OwnLimits(self.clock)
         self.kept_back: list[Callable[[Holders], bool]] = []
         self.fate = "answered"
         self.clients = [self._client() for _ in range(CLIENTS)]
@@ -164,8 +166,9 @@ class World:
                 holder.heard = float("-inf")
         self.server.tend(time.monotonic())
         held = sum(map(len, self.held))
-        assert self.backend._running == held
+        assert self.backend.running == held
         self.settle()
+        self.clock.advance(1.0)  # a client that asked for what it had already was the first in line
         taken = [self.backend.take_permit("a", LIMIT) for _ in range(LIMIT)]
         assert sum(permit is not None for permit in taken) == LIMIT - held
 
@@ -203,5 +206,5 @@ def test_a_permit_that_nobody_heard_of(fate: str) -> None:
     world.take(0, fate)
     if fate == "kept back":
         world.arrive(0)
-    assert world.backend._running == 1
+    assert world.backend.running == 1
     world.end()

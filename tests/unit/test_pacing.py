@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcq.pacing import Gcra, check_limit, check_name
+from ipcq.pacing import NO_CLAIM, Claim, Gcra, check_limit, check_name, check_waited
 
 
 @given(
@@ -58,3 +58,36 @@ def test_what_is_no_limit(limit: Any) -> None:
     """It is refused, and shown."""
     with pytest.raises(ValueError, match="limit is a whole number from 1 to 100000"):
         check_limit(limit)
+
+
+@pytest.mark.parametrize("waited", [-1, float("nan"), float("inf"), 2e9])
+def test_what_is_no_wait(waited: float) -> None:
+    """It is refused, and shown."""
+    with pytest.raises(ValueError, match="waited is seconds"):
+        check_waited(waited)
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "waits"),
+    [
+        (20 * SECOND, 12 * SECOND, True),
+        (20 * SECOND, 12 * SECOND + 149_000_000, True),
+        (20 * SECOND, 12 * SECOND + 150_000_000, False),
+        (20 * SECOND, 11 * SECOND, False),
+        (10 * SECOND, 12 * SECOND, False),
+        (9 * SECOND, 12 * SECOND, False),
+    ],
+)
+def test_who_is_ahead(since: int, now: int, waits: bool) -> None:
+    """Who came first, if he looked a moment ago; not one who came in the same moment."""
+    assert Claim(10 * SECOND, 12 * SECOND).is_ahead_of(since, now) is waits
+
+
+def test_only_who_waited_for_a_second_is_ahead() -> None:
+    """Before that nobody stays behind him, and garbage is nobody."""
+    assert not Claim(11 * SECOND + 1, 12 * SECOND).is_ahead_of(20 * SECOND, 12 * SECOND)
+    assert not NO_CLAIM.is_ahead_of(20 * SECOND, 12 * SECOND)
+    assert not Claim(2**63 - 1, -(2**63)).is_ahead_of(20 * SECOND, 12 * SECOND)

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ipcq import MemoryStorage, QueueClosed, StorageError
+from ipcq.backend import ShareLimits
 from ipcq.backends.turnstile import HeldPermit, Turnstile
+from ipcq.layers.own import OwnLimits
 from ipcq.testing import FakeClock
 
 from .memory.children import Line, child
@@ -79,13 +81,14 @@ def test_who_dies_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     assert Turnstile(f"{tmp_path}/limit.").take_turn("a", 0.001, 1) == (True, 0)
 
 
-@pytest.mark.parametrize("garbage", [b"\xff" * 16, b"\x7f" * 16, b"\x80", b"\0" * 99, b"text"])
+@pytest.mark.parametrize("garbage", [b"\xff" * 32, b"\x7f" * 32, b"\x80", b"\0" * 99, b"text" * 7])
 def test_garbage_keeps_nobody_waiting(turnstile: Turnstile, tmp_path: Path, garbage: bytes) -> None:
     """Whatever is in the file, there is a turn soon."""
     (tmp_path / "limit.a").write_bytes(garbage)
     turn = turnstile.take_turn("a", 1, 1)
     assert turn.taken
     assert turn.wait <= 0.05
+    _take(turnstile).release()
 
 
 # --- permits --------------------------------------------------------------------------------------
@@ -191,6 +194,43 @@ def test_a_file_that_is_removed_while_it_is_opened(
     assert removed == [str(tmp_path / "limit.a")]
     assert turnstile.take_permit("a", 1) is None
     permit.release()
+
+
+@pytest.fixture(params=["host", "process"])
+def limits(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ShareLimits, FakeClock]:
+    """Of this host, and of this process: both have the same line."""
+    clock = FakeClock(100)
+    return (OwnLimits(clock) if request.param == "process" else _Host(tmp_path, clock)), clock
+
+
+class _Host(Turnstile):
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        super().__init__(f"{directory}/", clock)
+
+
+def test_who_waited_for_long_goes_first(limits: tuple[ShareLimits, FakeClock]) -> None:
+    """Those who came later stay behind, until he has a permit, or does not look any more."""
+    shared, clock = limits
+    held = shared.take_permit("a", 1)
+    assert held is not None
+    assert shared.take_permit("a", 1, waited=0.9) is None
+    held.release()
+    held = shared.take_permit("a", 1)  # nobody is in line yet
+    assert held is not None
+    assert shared.take_permit("a", 1, waited=5.0) is None
+    assert shared.take_permit("a", 1, waited=3.0) is None
+    held.release()
+    clock.advance(0.1)
+    assert shared.take_permit("a", 1) is None
+    assert shared.take_permit("a", 1, waited=3.1) is None
+    held = shared.take_permit("a", 1, waited=5.1)
+    assert held is not None
+    assert shared.take_permit("a", 1, waited=3.2) is None
+    held.release()
+    clock.advance(0.2)  # who came next is dead, or stopped
+    held = shared.take_permit("a", 1)
+    assert held is not None
+    held.release()
 
 
 # --- places ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ...backend import WorkerRequest
 from ...errors import LeaseLost, NotSupported
 from ...result import ErrorInfo, TaskResult
 from ...status import Status, check_transition
-from ...task import Lease, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from .source import Source
 
 __all__ = ["FunctionLease"]
@@ -91,6 +91,12 @@ class FunctionLease:
     def postpone(self, task: Task[Any], seconds: float) -> bool:
         """There is nowhere to put it: `NotSupported`."""
         raise NotSupported("Reschedule", self.source)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """There is nobody to show it to."""
+
+    def hurry(self) -> None:
+        """Nothing here waits for room."""
 
     def close(self) -> None:
         """Give everything back and leave; all of it, though the function raises for one of them."""

@@ -25,7 +25,7 @@ class FunctionStream(AwaitedTasks):
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
-        super().__init__(lease)
+        super().__init__(lease, _TICK)
         self._lease, self._owned = lease, owned
         self._source = lease.source
         self._poller = strategy.start()
@@ -37,18 +37,6 @@ class FunctionStream(AwaitedTasks):
     def __repr__(self) -> str:
         state = "closed" if self._closed else repr(self._poller)
         return f"<FunctionStream of {self._lease.worker_id!r} [{state}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(_TICK)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if there is one now; asked for no earlier than the strategy says."""
-        return None if self._closed else self._next(0.0)
 
     def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:

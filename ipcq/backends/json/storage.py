@@ -116,8 +116,7 @@ class JsonStorage(StoreBackend):
         Raises:
             QueueInUse: others are attached.
         """
-        self._use()
-        ids = limits_ids(self._store)
+        ids = limits_ids(self._use().desk.view)
         self._store.destroy(force=force)
         self.close()
         remove_limits(self._base, ids)

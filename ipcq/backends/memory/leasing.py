@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from time import time_ns
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...backend import WorkerRequest
-from ...errors import CodecError, LeaseLost, QueueClosed, QueueFull
+from ...errors import LeaseLost, QueueClosed, QueueFull
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
-from ..awaiting import AwaitedTasks
 from ..liveness import Identity
-from ..parts import microseconds, moment_of
+from ..parts import delay_of, microseconds, moment_of
 from ..returned import Returned
 from .connection import Connection
-from .exchange import Held
 from .layout import (
     ARENA_LIMIT,
     COPY_LIMIT,
@@ -28,9 +25,8 @@ from .layout import (
     KIND_NO_ROOM,
     KIND_VALUE,
     LOST,
-    MOST_TAKEN,
+    M_EPOCH,
     NEED_ARENA,
-    NOBODY,
     OK,
     RESULT_INLINE_BYTES,
     ROLE_WORKER,
@@ -41,13 +37,16 @@ from .layout import (
     STARTED,
 )
 from .participant import TICK, Participant, Place, housekeep
-from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes
+from .parts import Codecs, HeldTask, Holder, error_bytes, short_error_bytes, status_of
 from .progress import progress_word
 from .reading import Reader
+from .slots import generation
 
-__all__ = ["MemoryLease", "MemoryStream"]
+if TYPE_CHECKING:
+    from .streaming import MemoryStream
 
-LONGEST_DELAY = 1e10  # seconds
+__all__ = ["MemoryLease"]
+
 _TOGETHER = 64  # tasks that end in one hold of the lock
 _PATIENCE = 60.0  # seconds that a worker waits for room for a result before it tells the task's owner
 
@@ -201,6 +200,17 @@ class MemoryLease:
                     full = error
         return full
 
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        slot = self.reader.find(task_id)
+        return (
+            slot is not None
+            and (slot.number, generation(slot.word)) == (lease.slot, lease.generation)
+            and slot.meta[M_EPOCH] == lease.epoch
+            and status_of(slot.word) is Status.DONE
+            and self.reader.unchanged(slot)
+        )
+
     def fail(
         self,
         task: Task[Any],
@@ -215,9 +225,7 @@ class MemoryLease:
         Args:
             patience: as for `finish`; of no concern, for an error without room is told in a few words.
         """
-        if not retry_in < LONGEST_DELAY:
-            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        run_at = microseconds() + max(0, round(retry_in * 1e6))
+        run_at = microseconds() + delay_of(retry_in)
         status = self._end(
             task, ST_KILLED if final else ST_FAILED, KIND_ERROR, error_bytes(error), run_at, error
         )
@@ -228,7 +236,7 @@ class MemoryLease:
         lease = task.lease
         if lease is None or lease.owner != self.me.index:
             return False
-        return self._return(lease.slot, lease.generation, lease.epoch)
+        return self.give_back_slot(lease.slot, lease.generation, lease.epoch)
 
     def postpone(self, task: Task[Any], seconds: float, *, patience: float | None = None) -> bool:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged.
@@ -247,7 +255,8 @@ class MemoryLease:
         )  # fmt: skip
         return bool(code == OK)
 
-    def _return(self, slot: int, gen: int, epoch: int) -> bool:
+    def give_back_slot(self, slot: int, gen: int, epoch: int) -> bool:
+        """The same, by where it is and its epoch."""
         connection = self.connection
         code = connection.call(connection.deliver.give_back, slot, gen, epoch, self.me.index)
         return bool(code == OK)
@@ -422,165 +431,3 @@ class MemoryLease:
             connection.call(connection.finish.found_room, self.me.index)
         housekeep(connection)
         return True
-
-
-class MemoryStream(AwaitedTasks):
-    """Tasks for one worker. Fulfils `TaskStream`.
-
-    Attributes:
-        held: slot, generation and epoch of tasks that are QUEUED for us.
-        ahead: one at the most, RUNNING already: started in the step that ended the one before, and read.
-    """
-
-    def __init__(self, lease: MemoryLease, prefetch: int, *, owned: bool) -> None:
-        """
-        Args:
-            owned: whether the lease was made for this stream and ends with it.
-        """
-        super().__init__(lease)
-        self._lease = lease
-        self._connection = lease.connection
-        self._reader = lease.reader
-        self._holder = lease.holder
-        self._prefetch = min(prefetch, MOST_TAKEN)
-        self._owned = owned
-        self.held: deque[tuple[int, int, int]] = deque()
-        self.ahead: deque[Held] = deque()
-        lease.stream = self
-        self._woken = False
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self.held)} held"
-        return f"<MemoryStream of {self._lease.worker_id!r} [{state}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(TICK)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if there is one now."""
-        return None if self._closed else self._next(0.0)
-
-    def _next(self, patience: float) -> Task[Any] | None:
-        if self._kept:
-            return self._kept.popleft()
-        while True:
-            started = bool(self.ahead)
-            try:
-                if started:
-                    held = self.ahead.popleft()
-                    payload = held[7]
-                    task = HeldTask(held, payload, self._holder) if payload is not None else self._read(held)
-                else:
-                    task = self._start(*self.held.popleft())
-            except IndexError:  # none, or another thread that shares this stream has it
-                if not started:
-                    taken = self._take(self._prefetch, 1, patience)
-                    return taken[0] if taken else None
-                continue
-            if task is not None:
-                return task
-
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
-        if self._kept or self.ahead or self.held or self._closed:
-            task = next(self, None)
-            return [] if task is None else [task]
-        most = min(most, MOST_TAKEN)
-        return self._take(most, most, TICK)
-
-    def wake(self) -> None:
-        """Make a `next` that waits return None; from another thread or a signal handler."""
-        self._woken = True
-        self._lease.me.rouse()
-
-    def close(self) -> None:
-        """Give back what was handed out ahead and not started, and end the stream."""
-        if self._closed:
-            return
-        self._connection.ensure_outside()
-        self._closed = True
-        if self._lease.stream is self:
-            self._lease.stream = None
-        try:
-            self._return_kept()
-            while self.ahead:
-                self._lease._return(*self.ahead.pop()[:3])
-            while self.held:
-                self._lease._return(*self.held.pop())
-        except QueueClosed:
-            self.held.clear()  # they went with the queue, or are another process's
-            self.ahead.clear()
-        if self._owned:
-            self._lease.close()
-
-    # --- taking ---------------------------------------------------------------------------------
-
-    def next_held(self) -> tuple[int, int, int] | None:
-        """The one to start next, taken out; None where there is none, or one was started already."""
-        try:
-            return None if self.ahead else self.held.popleft()
-        except IndexError:
-            return None
-
-    def _start(self, slot: int, gen: int, epoch: int) -> Task[Any] | None:
-        """QUEUED -> RUNNING; None where the task was taken away meanwhile."""
-        connection = self._connection
-        index = self._lease.me.index
-        code = connection.call(connection.deliver.start, slot, gen, epoch, index, microseconds())
-        return self._read(connection.exchange.read(slot, gen, epoch)) if code == OK else None
-
-    def _take(self, most: int, running: int, patience: float) -> list[Task[Any]]:
-        """Take what is ready; else wait for it, so many seconds at the most."""
-        until = time.monotonic() + patience
-        while True:
-            tasks, seen, due = self._take_once(most, running)
-            if tasks:
-                return tasks
-            left = until - time.monotonic()
-            if left <= 0 or self._woken:
-                self._woken = False
-                self._lease.returned.add(housekeep(self._connection))
-                return [] if patience else self._take_once(most, running)[0]  # what it brought back
-            if due:
-                left = min(left, max(0.0, (due - microseconds()) / 1e6))
-            if seen >= 0:
-                self._lease.me.sleep(seen, left)
-
-    def _take_once(self, most: int, running: int) -> tuple[list[Task[Any]], int, int]:
-        """Tasks; or none, the wake word to sleep on (-1: look again at once), and when to look again."""
-        exchange, me = self._connection.exchange, self._lease.me
-        count, places = exchange.take(me.index, me.generation, most, running, microseconds())
-        if not count:
-            return [], places[0], places[1]
-        if count == NOBODY:
-            raise me.gone()
-        for at in range(3 * running, 3 * count, 3):
-            self.held.append((places[at], places[at + 1], places[at + 2]))
-        tasks = [self._read(held) for held in exchange.read_many(places, min(running, count))]
-        return [task for task in tasks if task is not None], -1, 0
-
-    def _read(self, held: Held | None) -> Task[Any] | None:
-        """The task that was handed to us; None if it was taken away before it was read."""
-        if held is None or held[7] is not None:
-            return HeldTask(held, held[7], self._holder) if held is not None else None
-        task = self._reader.held(held, self._holder)
-        if task is not None and task.payload is None:
-            self._lease.fail(task, ErrorInfo.from_exception(_unreadable(task)), final=True)
-            return None
-        return task
-
-
-def _unreadable(task: Task[Any]) -> CodecError:
-    return CodecError(f"the payload of task {task.id} is not there any more; push it again")

@@ -256,12 +256,8 @@ def _timeout_of(raw: bytes) -> float | None:
     return timeout / 1e6 if timeout else None
 
 
-# What layers ask every task for. One that has metadata was filled at once.
-_ALONE: dict[str, Callable[[bytes], Any]] = {
-    "id": _id_of,
-    "timeout": _timeout_of,
-    "metadata": lambda raw: {},
-}
+_ALONE: dict[str, Callable[[bytes], Any]] = {"id": _id_of, "timeout": _timeout_of}
+"""What layers ask every task for."""
 
 
 def _lazy(slot: Any, alone: Callable[[bytes], Any] | None) -> property:

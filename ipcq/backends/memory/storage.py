@@ -21,13 +21,14 @@ from ..liveness import Identity, own_identity
 from ..parts import microseconds, moment_of
 from ..progress import ProgressWatch
 from ..turnstile import LIMIT, HeldPermit, Turnstile
-from .leasing import MemoryLease, MemoryStream
+from .leasing import MemoryLease
 from .participant import Place, ask_worker, reclaim_abandoned, reclaim_dead, sweep_blobs
 from .parts import status_of
 from .progress import runs
 from .seeing import Seeing
 from .settings import Wishes
 from .sinking import Sinking
+from .streaming import MemoryStream
 
 __all__ = ["MemoryStorage"]
 
@@ -207,9 +208,9 @@ class MemoryStorage(Sinking, Seeing):
         """Ask for a moment to begin at, of which there are only so many."""
         return self._turnstile().take_turn(name, per_second, burst)
 
-    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> HeldPermit | None:
         """One of ``limit`` permits, or None."""
-        return self._turnstile().take_permit(name, limit)
+        return self._turnstile().take_permit(name, limit, waited=waited)
 
     def _turnstile(self) -> Turnstile:
         connection = self._attached()

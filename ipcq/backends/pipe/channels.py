@@ -21,12 +21,13 @@ from .frames import FrameError, Outcome, Reply, Request, Verb, read_reply, write
 from .gate import FAILED_HANDSHAKES, failed_handshakes
 from .keys import ClientKeys
 
-__all__ = ["PATIENCE", "Channel", "Channels", "Response"]
+__all__ = ["PATIENCE", "Channel", "Channels", "Response", "was_sent_to_another"]
 
 PATIENCE = 30.0
 """Seconds that a request is sent again and again while no server answers."""
 
 _SLICE = 0.05  # seconds between two looks at whether a wait is over
+_SOON = 5  # milliseconds for which a wait has no bell, which costs more than most such waits
 _RESEND = 1.0  # seconds without an answer after which a request is sent again, beside the time it may wait
 _RECONNECT = (20, 500)  # milliseconds: the first and the longest pause before another try to connect
 
@@ -41,6 +42,15 @@ class Response(NamedTuple):
     body: Any
     blobs: Sequence[bytes]
     resent: bool
+
+
+def _never() -> bool:
+    return False
+
+
+def was_sent_to_another(failure: Exception) -> bool:
+    """Of what `Channel.answer` raised: whether a server that is gone may have done the request."""
+    return bool(getattr(failure, "_resent", False))
 
 
 class _Sent(NamedTuple):
@@ -181,16 +191,17 @@ class Channel:
 
     def _comes(self, seconds: float, is_over: Callable[[], bool], bells: Bells | None) -> bool:
         """Whether there is a message, or comes within so long, unless it is over before."""
-        if bells is None:
-            return bool(self._socket.poll(ceil(seconds * 1000)))
-        if self._socket.poll(0):
+        most = ceil(seconds * 1000)
+        if bells is None or most <= _SOON:
+            return bool(self._socket.poll(most))
+        if self._socket.poll(_SOON):
             return True
         with bells.hung() as bell:
             poller = zmq.Poller()
             poller.register(self._socket, zmq.POLLIN)
             if bell.fileno() >= 0:
                 poller.register(bell.fileno(), zmq.POLLIN)
-            return self._socket in dict(poller.poll(0 if is_over() else ceil(seconds * 1000)))
+            return self._socket in dict(poller.poll(0 if is_over() else most - _SOON))
 
     def _read(self) -> Reply:
         try:
@@ -292,15 +303,24 @@ class Channels:
         blobs: Sequence[bytes] = (),
         wait: float = 0.0,
         patience: float = PATIENCE,
+        gives_up: Callable[[], bool] = _never,
     ) -> Response:
-        """Ask, and wait for the answer; errors as `Channel.answer`."""
+        """Ask, and wait for the answer.
+
+        Args:
+            gives_up: whether to wait no longer: then it is a `StorageError`, too.
+
+        Raises:
+            IpcqError, ValueError, TypeError: as `Channel.answer`.
+        """
         channel = self.take()
         try:
             channel.begin(verb, list(body), blobs, wait)
-            response = channel.answer(_never, patience)
+            response = channel.answer(gives_up, patience)
         finally:
             self.give(channel)
-        assert response is not None
+        if response is None:
+            raise StorageError(f"no server answered at {self.endpoint!r} in the time that was left")
         return response
 
     def close(self) -> None:
@@ -314,7 +334,3 @@ class Channels:
         for channel in channels:
             channel.close()
         self._context.destroy(linger=0)
-
-
-def _never() -> bool:
-    return False

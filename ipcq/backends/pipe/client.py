@@ -35,6 +35,7 @@ from .keys import KEYS, SERVER_KEY, ClientKeys
 from .permits import Permits, PipePermit
 from .pushing import Pusher, parts_row
 from .server import DEAD_AFTER, Server
+from .streaming import PipeStream
 from .wire import (
     pack_error,
     pack_filter,
@@ -48,7 +49,7 @@ from .wire import (
     unpack_task,
     unpack_worker,
 )
-from .working import LAST_PATIENCE, PipeLease, PipeStream
+from .working import LAST_PATIENCE, PipeLease
 
 __all__ = ["Pipe"]
 
@@ -74,7 +75,7 @@ class Pipe:
         ValueError: it is no endpoint; or one of both keys is missing.
         UnsafeDirectory: others could have put that server there, or can read the secret key.
         StorageError: no server answers there, or it refused our key; or it is on another machine, and there
-            are no keys; or the queue's codec is pickle, and the endpoint is no ``ipc://``.
+            are no keys; or the codec, of the queue or given, is pickle, and the endpoint is no ``ipc://``.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class Pipe:
         self._endpoint = check_endpoint(endpoint, keys=self._keys is not None)
         check_directory(endpoint)
         self._own = get_codec(codec) if codec is not None else None
+        if self._own is not None:
+            check_codec(self._endpoint, self._own)
         self._closed = False
         self._connect()
 
@@ -360,10 +363,10 @@ class Pipe:
         """Ask for a moment to begin at, of which there are only so many; by the server's clock."""
         return Turn(*self._call(Verb.TAKE_TURN, name, per_second, burst).body)
 
-    def take_permit(self, name: str, limit: int) -> PipePermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> PipePermit | None:
         """One of ``limit`` permits, or None."""
         self._use()
-        return self._permits.take(name, limit)
+        return self._permits.take(name, limit, waited)
 
     # --- WaitForCompletion --------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -12,10 +12,12 @@ from ...codecs import MsgpackCodec
 from ...errors import QueueFull, TaskSinkError
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
+from .asked import check_request
 from .awaited import Awaited
-from .frames import Request, Verb
+from .frames import FrameError, Request, Verb
+from .handing import hand, pack_page
 from .holders import Holders, Wanted
-from .members import Members
+from .members import Held, Members
 from .wire import (
     Encoded,
     pack_histograms,
@@ -59,11 +61,13 @@ class Waiting(NamedTuple):
         attempt: the answer, or None as long as there is nothing; called with whether it is over.
         topic: what it waits for: `A_TASK`, `ROOM`, `ROOM_FOR_A_VALUE`, or the token under which results are
             awaited.
+        size: bytes of payloads that it keeps.
     """
 
     until: float
     attempt: Callable[[bool], Answer | None]
     topic: bytes
+    size: int = 0
 
 
 class Desk:
@@ -83,7 +87,6 @@ class Desk:
         self.holders = Holders(backend, dead_after)
         self._handlers: dict[Verb, Callable[..., Answer | Waiting]] = {
             Verb.HELLO: self._hello,
-            Verb.REGISTER: self._register,
             Verb.BEAT: self._beat,
             Verb.LEAVE: self._leave,
             Verb.OPEN_STREAM: self._open_stream,
@@ -104,7 +107,6 @@ class Desk:
             Verb.TAKE_PERMIT: self._take_permit,
             Verb.KEEP_PERMITS: self._keep_permits,
             Verb.CHECK_STATUS: self._check_status,
-            Verb.AWAIT: self._await,
             Verb.RESULTS: self._results,
             Verb.FORGET: self._forget,
             Verb.RUNNING_PROGRESS: self._running_progress,
@@ -123,16 +125,27 @@ class Desk:
             Verb.UPDATE: self._update,
             Verb.FINISH: self._finish,
         }
+        self._of_client: dict[Verb, Callable[..., Answer | Waiting]] = {
+            Verb.REGISTER: self._register,
+            Verb.AWAIT: self._await,
+        }
 
     def __repr__(self) -> str:
         return f"<Desk at {self._backend!r}>"
 
-    def handle(self, request: Request) -> Answer | Waiting:
-        """Do what is asked; what the backend raises is the answer, too, and the caller's to send."""
-        arguments = request.body if isinstance(request.body, list) else []
+    def handle(self, request: Request, client: bytes) -> Answer | Waiting:
+        """Do what is asked; what the backend raises is the answer, too, and the caller's to send.
+
+        Args:
+            client: who asks; `FrameError` where that is nothing that a client of ours asks.
+        """
+        arguments = check_request(request)
         with_payload = self._with_payload.get(request.verb)
         if with_payload is not None:
             return with_payload(request.blobs, *arguments)
+        of_client = self._of_client.get(request.verb)
+        if of_client is not None:
+            return of_client(client, *arguments)
         return self._handlers[request.verb](*arguments)
 
     def tend(self, now: float) -> None:
@@ -157,6 +170,8 @@ class Desk:
         """Store tasks; ``rows`` say how each is to be run, or one of all of them."""
         wanted, parts = unpack_ids(ids), [_parts_to_push(*row) for row in rows]
         values = [Encoded(blob) for blob in blobs]
+        if len(wanted) != len(values) or len(rows) not in (1, len(values)) or not all(wanted):
+            raise FrameError(f"PUSH: {len(wanted)} ids and {len(rows)} rows for {len(values)} payloads")
         done: list[int] = []
 
         def push(start: int) -> None:
@@ -177,7 +192,7 @@ class Desk:
                 raise
             return Answer(len(wanted))
 
-        return Waiting(_until(wait), attempt, ROOM)
+        return Waiting(_until(wait), attempt, ROOM, sum(map(len, values)))
 
     def _update(
         self,
@@ -195,9 +210,15 @@ class Desk:
     # --- workers ------------------------------------------------------------------------------------
 
     def _register(
-        self, worker_id: str, layers: list[str], identity: list[int], place: list[int] | None, has: bytes
+        self,
+        client: bytes,
+        worker_id: str,
+        layers: list[str],
+        identity: list[int],
+        place: list[int] | None,
+        has: bytes,
     ) -> Answer:
-        return Answer(self.members.enter(worker_id, layers, identity, place, set(unpack_ids(has))))
+        return Answer(self.members.enter(client, worker_id, layers, identity, place, set(unpack_ids(has))))
 
     def _beat(self, token: int) -> Answer:
         lease = self.members.get(token).lease
@@ -231,22 +252,29 @@ class Desk:
             tasks = member.take(most) if first or member.lives else []
             first = False
             if tasks:
-                return _rows(tasks)
+                return Answer(*hand(member, tasks))
             return Answer() if over or member.stream is None else None
 
         return Waiting(until, attempt, A_TASK)
 
     def _finish(
-        self, blobs: Sequence[bytes], token: int, held: list[tuple[bytes, list[int]]], more: bool
+        self,
+        blobs: Sequence[bytes],
+        token: int,
+        held: list[tuple[bytes, list[int]]],
+        more: bool,
+        again: bool,
     ) -> Waiting:
         """End runs, as there is room; with ``more``, answered with the next task, where one is there."""
+        if len(held) != len(blobs):
+            raise FrameError(f"FINISH: {len(held)} tasks for {len(blobs)} payloads")
         left = [(_held(*each), Encoded(blob)) for each, blob in zip(held, blobs, strict=True)]
 
         def attempt(over: bool) -> Answer | None:
             nonlocal left
             member = self.members.get(token)
             try:
-                member.finish([task for task, _ in left], [value for _, value in left])
+                member.finish([task for task, _ in left], [value for _, value in left], again=again)
             except QueueFull as full:
                 done.update(full.accepted)
                 left = [each for each in left if each[0].id not in done]
@@ -254,10 +282,10 @@ class Desk:
                     return None
                 full.accepted = list(done)
                 raise
-            return _rows(member.take(1) if more else ())
+            return Answer(*hand(member, member.take(1) if more else ()))
 
         done: set[TaskId] = set()
-        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE)
+        return Waiting(_until(LONGEST_WAIT), attempt, ROOM_FOR_A_VALUE, sum(map(len, blobs)))
 
     def _fail(
         self, token: int, task_id: bytes, lease: list[int], error: list[Any], retry_in: float, final: bool
@@ -265,27 +293,26 @@ class Desk:
         task, told = _held(task_id, lease), unpack_error(error)
 
         def attempt() -> Answer:
-            lease_of = self.members.get(token).lease
-            return Answer(int(lease_of.fail(task, told, retry_in=retry_in, final=final, patience=0.0)))
+            return Answer(int(self.members.get(token).fail(task, told, retry_in, final)))
 
         return _when_there_is_room(attempt)
 
     def _give_back(self, token: int, task_id: bytes, lease: list[int]) -> Answer:
-        return Answer(self.members.get(token).lease.give_back(_held(task_id, lease)))
+        return Answer(self.members.get(token).give_back(_held(task_id, lease)))
 
     def _postpone(self, token: int, task_id: bytes, lease: list[int], seconds: float) -> Waiting:
         task = _held(task_id, lease)
 
         def attempt() -> Answer:
-            return Answer(self.members.get(token).lease.postpone(task, seconds, patience=0.0))
+            return Answer(self.members.get(token).postpone(task, seconds))
 
         return _when_there_is_room(attempt)
 
     def _tell(self, token: int, told: list[tuple[bytes, list[int], float, float | None]]) -> Answer:
         """Note how far runs are."""
-        lease_of = self.members.get(token).lease
+        member = self.members.get(token)
         for task_id, lease, done, total in told:
-            lease_of.progress(_held(task_id, lease), Progress.of(done, total))
+            member.tell(_held(task_id, lease), Progress.of(done, total))
         return Answer()
 
     # --- one task -----------------------------------------------------------------------------------
@@ -323,8 +350,8 @@ class Desk:
     def _take_turn(self, name: str, per_second: float, burst: int) -> Answer:
         return Answer(list(self._backend.take_turn(name, per_second, burst)))
 
-    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any]) -> Answer:
-        return Answer(self.holders.take(who, told, Wanted(*wanted)))
+    def _take_permit(self, who: bytes, told: list[int], wanted: list[Any], waited: float) -> Answer:
+        return Answer(self.holders.take(who, told, Wanted(*wanted), waited))
 
     def _keep_permits(
         self, who: bytes, told: list[int], number: int, following: int, has: list[list[Any]], asked: list[int]
@@ -338,8 +365,8 @@ class Desk:
         found = self._backend.check_status(unpack_ids(ids))
         return Answer([[pack_id(task_id), int(status)] for task_id, status in found.items()])
 
-    def _await(self, token: bytes, ids: bytes) -> Answer:
-        return Answer(self.awaited.ask(token, unpack_ids(ids)))
+    def _await(self, client: bytes, token: bytes, ids: bytes) -> Answer:
+        return Answer(self.awaited.ask(client, token, unpack_ids(ids)))
 
     def _results(self, token: bytes, wait: float) -> Waiting:
         def attempt(over: bool) -> Answer | None:
@@ -381,10 +408,10 @@ class Desk:
         return Answer([pack_worker(worker) for worker in self._backend.list_all_workers()])
 
     def _list_tasks(self, queue: str | None, wanted: list[Any] | None) -> Answer:
-        return _page(self._backend.list_tasks(queue, unpack_filter(wanted)))
+        return Answer(*pack_page(self._backend.list_tasks(queue, unpack_filter(wanted))))
 
     def _list_all_tasks(self, wanted: list[Any] | None) -> Answer:
-        return _page(self._backend.list_all_tasks(unpack_filter(wanted)))
+        return Answer(*pack_page(self._backend.list_all_tasks(unpack_filter(wanted))))
 
     def _global_stats(self) -> Answer:
         return Answer(pack_stats(self._backend.global_stats()))
@@ -396,25 +423,8 @@ class Desk:
         return Answer(pack_histograms(self._backend.queue_histograms(queue)))
 
 
-def _rows(tasks: Iterable[Task[Any]]) -> Answer:
-    blobs: list[bytes] = []
-    return Answer([pack_task(task, blobs) for task in tasks], blobs)
-
-
-def _page(page: Any) -> Answer:
-    blobs: list[bytes] = []
-    return Answer([[pack_task(t, blobs) for t in page.items], page.page, page.page_size, page.total], blobs)
-
-
 def _until(wait: float, most: float = LONGEST_WAIT) -> float:
     return time.monotonic() + min(max(0.0, wait), most)
-
-
-class _Held(NamedTuple):
-    """As much of a task as it takes to end its run."""
-
-    id: TaskId
-    lease: Lease
 
 
 def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
@@ -431,8 +441,8 @@ def _when_there_is_room(attempt: Callable[[], Answer]) -> Waiting:
     return Waiting(_until(LONGEST_WAIT), once, ROOM_FOR_A_VALUE)
 
 
-def _held(task_id: bytes, lease: list[int]) -> Any:
-    return _Held(unpack_id(task_id), Lease(*lease))
+def _held(task_id: bytes, lease: list[int]) -> Held:
+    return Held(unpack_id(task_id), Lease(*lease))
 
 
 def _parts_to_push(
@@ -452,8 +462,15 @@ def _parts_to_push(
         "max_deaths": max_deaths,
         "run_timeout": timeout,
         "keep_result": keep_result,
-        "metadata": _PLAIN.decode(metadata) if metadata else {},
+        "metadata": _metadata(metadata),
     }
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    found = _PLAIN.decode(data) if data else {}
+    if not isinstance(found, dict):
+        raise FrameError(f"metadata is a map, not this {type(found).__name__}")
+    return found
 
 
 def _task_of(value: Encoded, task_id: TaskId, parts: Mapping[str, Any]) -> Task[Any]:

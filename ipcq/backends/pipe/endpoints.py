@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ...codec import Codec
+from ...codecs import PickleCodec
 from ...directory import check_private
 from ...errors import QueueInUse, StorageError, UnsafeDirectory
 from ..lockfile import open_lock_file
@@ -81,12 +83,18 @@ def check_directory(endpoint: str) -> None:
         raise StorageError(f"there is no directory for {endpoint!r}: make it (mkdir -m 700)") from error
 
 
-def check_codec(endpoint: str, codec: str) -> None:
-    """Raise `StorageError` for what must not be decoded when it came from a network."""
-    if codec == "pickle" and endpoint.startswith("tcp:"):
+def check_codec(endpoint: str, codec: str | Codec) -> None:
+    """Raise `StorageError` for what must not be decoded when it came from a network.
+
+    Args:
+        codec: by its name, as the other side says it; or what this program would decode with.
+    """
+    if not endpoint.startswith("tcp:"):
+        return
+    if isinstance(codec, PickleCodec) or PickleCodec.name in (codec, getattr(codec, "name", None)):
         raise StorageError(
-            f"{endpoint!r}: the queue's codec is pickle, and whoever can send such bytes can run code here;"
-            " use ipc:///PATH, or a queue with another codec"
+            f"{endpoint!r}: the codec is pickle, and whoever can send such bytes can run code here; use"
+            " ipc:///PATH, or a queue with another codec"
         )
 
 

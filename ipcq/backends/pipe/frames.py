@@ -17,9 +17,12 @@ from typing import Any
 
 import msgpack
 
+from .heads import is_within
+
 __all__ = [
     "LARGEST_BLOB",
     "LARGEST_HEAD",
+    "LARGEST_MESSAGE",
     "LARGEST_SMALL",
     "MOST_BLOBS",
     "VERSION",
@@ -44,10 +47,15 @@ LARGEST_BLOB = 1 << 30
 """Bytes of one payload or result."""
 MOST_BLOBS = 1024
 """Payloads of one message."""
+LARGEST_MESSAGE = LARGEST_BLOB + LARGEST_HEAD
+"""Bytes of all frames of a request: one payload may be as large as it likes, many share the room."""
 
 _REQUEST, _REPLY = 0, 1
 _LARGEST_NUMBER = (1 << 63) - 1
 _MOST_ITEMS = 1 << 20  # of one list or map in a head
+_FREE_HEAD = 1 << 16  # bytes of a request's head whose values are not counted: few megabytes at the worst
+_MOST_VALUES = 1 << 19  # in a request's head: a hundred thousand permits are the most of ours
+_DEEPEST = 8  # levels of a request's head: a lease in a row in a list in a body in a head is the sixth
 
 
 class Verb(IntEnum):
@@ -134,7 +142,9 @@ class Reply:
 
 def write_request(request: Request) -> list[bytes]:
     """The frames of a request; `FrameError` where it is over a bound."""
-    return _write(_REQUEST, request.number, request.verb, request.body, request.blobs)
+    frames = _write(_REQUEST, request.number, request.verb, request.body, request.blobs)
+    _check_request(frames)
+    return frames
 
 
 def write_reply(reply: Reply) -> list[bytes]:
@@ -144,6 +154,7 @@ def write_reply(reply: Reply) -> list[bytes]:
 
 def read_request(frames: Sequence[bytes]) -> Request:
     """The request in these frames; `FrameError` where there is none."""
+    _check_request(frames)
     number, what, body, blobs = _read(_REQUEST, frames)
     try:
         return Request(number, Verb(what), body, blobs)
@@ -216,6 +227,19 @@ def _unpack(head: bytes) -> Any:
         )
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise FrameError(f"the head is not msgpack: {str(error) or type(error).__name__:.200}") from error
+
+
+def _check_request(frames: Sequence[bytes]) -> None:
+    """What a server takes of one client, beside the bounds of each frame: of a server clients take more."""
+    size = sum(map(len, frames))
+    if size > LARGEST_MESSAGE:
+        raise FrameError(f"a message of {size} bytes; {LARGEST_MESSAGE} are the most")
+    if (
+        frames
+        and _FREE_HEAD < len(frames[0]) <= LARGEST_HEAD
+        and not is_within(frames[0], _MOST_VALUES, _DEEPEST)
+    ):
+        raise FrameError(f"a head of over {_MOST_VALUES} values, or {_DEEPEST} levels, or not msgpack")
 
 
 def _check_bounds(frames: Sequence[bytes], payloads: int) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-__all__ = ["FAILED_HANDSHAKES", "Refusals", "failed_handshakes"]
+from .frames import LARGEST_MESSAGE, MOST_BLOBS
+
+__all__ = ["FAILED_HANDSHAKES", "Refusals", "failed_handshakes", "receive"]
 
 log = logging.getLogger("ipcq.pipe")
 
@@ -48,9 +50,31 @@ class Refusals:
             log.warning("server at %s dropped %d %s: %s", self._endpoint, since, reason, what)
 
 
+def receive(socket: zmq.Socket[Any]) -> tuple[bytes, list[bytes] | None]:
+    """Who sent a message, and its frames, taken one by one; `zmq.Again` where there is none now.
+
+    Returns:
+        None for frames that are more, or more bytes, than any message of ours has: those are not kept.
+    """
+    who: bytes = socket.recv(zmq.NOBLOCK)
+    frames, room = list[bytes](), LARGEST_MESSAGE
+    while socket.getsockopt(zmq.RCVMORE):
+        if room < 0 or len(frames) > MOST_BLOBS:
+            _drop_rest(socket)
+            return who, None
+        frames.append(socket.recv())
+        room -= len(frames[-1])
+    return who, frames if room >= 0 else None
+
+
+def _drop_rest(socket: zmq.Socket[Any]) -> None:
+    while socket.getsockopt(zmq.RCVMORE):
+        socket.recv(copy=False)
+
+
 def failed_handshakes(monitor: zmq.Socket[Any]) -> list[int]:
     """The failures that a socket's monitor saw since it was asked last."""
-    found = []
+    found = list[int]()
     while monitor.poll(0):
         found.append(int(recv_monitor_message(monitor)["event"]))
     return found

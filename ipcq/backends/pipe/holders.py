@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...backend import Permit, ShareLimits
+from ...errors import StorageError
 from ..liveness import Identity, identity_is_gone
 
 __all__ = ["Holders", "Wanted"]
@@ -15,7 +16,9 @@ __all__ = ["Holders", "Wanted"]
 _RECLAIMING = 1.5  # seconds that clients of a server before this one have to tell what they have
 _GLANCE = 0.05  # seconds between two looks for the dead by who finds no permit
 _SILENCE = 60.0  # seconds after which one who has nothing is forgotten
+_AGES = 1e6  # seconds: who has a permit waits behind nobody
 _MOST_HELD = 100_000  # permits of one client
+_MOST_HOLDERS, _MOST_OF_ALL = 4096, 400_000  # clients, and their permits together
 
 
 class Wanted(NamedTuple):
@@ -81,10 +84,9 @@ class Holders:
         self._all: dict[bytes, _Holder] = {}
 
     def __repr__(self) -> str:
-        held = sum(len(holder.permits) for holder in self._all.values())
-        return f"<Holders: {len(self._all)} have {held} permits>"
+        return f"<Holders: {len(self._all)} have {self._count()} permits>"
 
-    def take(self, who: bytes, told: list[int], wanted: Wanted) -> bool:
+    def take(self, who: bytes, told: list[int], wanted: Wanted, waited: float = 0.0) -> bool:
         """Give a client a permit, if there is one."""
         holder = self._holder(who, told)
         if wanted.number in holder.permits:
@@ -93,7 +95,10 @@ class Holders:
             return False  # it came late: nobody waits for it any more
         if holder.heard - self._begun < _RECLAIMING:
             return False
-        return self._take(holder, wanted) or (self._bury(holder.heard) and self._take(holder, wanted))
+        if self._take(holder, wanted, waited):
+            return True
+        buried = self._bury(holder.heard) and self._all.get(who) is holder  # who asks may be dead himself
+        return buried and self._take(holder, wanted, waited)
 
     def keep(
         self,
@@ -119,25 +124,32 @@ class Holders:
         holder.release(each for each in holder.permits if each < following and each not in known)
         for each in has:
             if each.number not in holder.permits:
-                self._take(holder, each)
+                self._take(holder, each, _AGES)
 
     def _holder(self, who: bytes, told: list[int]) -> _Holder:
         now = time.monotonic()
         holder = self._all.get(who)
         if holder is None:
+            if len(self._all) >= _MOST_HOLDERS:
+                self._all = {each: other for each, other in self._all.items() if other.permits}
+            if len(self._all) >= _MOST_HOLDERS:
+                raise StorageError(f"{_MOST_HOLDERS} clients ask this server for permits, which are the most")
             identity = Identity(*told)
             holder = self._all[who] = _Holder(identity if identity.can_be_seen else None, now)
         holder.heard = now
         return holder
 
-    def _take(self, holder: _Holder, wanted: Wanted) -> bool:
-        if len(holder.permits) >= _MOST_HELD:
+    def _take(self, holder: _Holder, wanted: Wanted, waited: float) -> bool:
+        if len(holder.permits) >= _MOST_HELD or self._count() >= _MOST_OF_ALL:
             return False
-        permit = self._backend.take_permit(wanted.name, wanted.limit)
+        permit = self._backend.take_permit(wanted.name, wanted.limit, waited=waited)
         if permit is None:
             return False
         holder.permits[wanted.number] = permit
         return True
+
+    def _count(self) -> int:
+        return sum(len(holder.permits) for holder in self._all.values())
 
     def _bury(self, now: float) -> bool:
         """Look for the dead, unless that was a moment ago; whether it was done."""

@@ -39,6 +39,12 @@ class Parking:
         self._parked: dict[bytes, Parked] = {}
         self._ends: list[tuple[float, bytes, int]] = []  # a heap; of requests that were answered, too
         self._by_topic: dict[bytes, dict[bytes, None]] = {}
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of payloads that those who wait keep here."""
+        return self._size
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -51,6 +57,7 @@ class Parking:
         if parked.who in self._parked:
             self._drop(self._parked[parked.who])
         self._parked[parked.who] = parked
+        self._size += parked.waiting.size
         self._by_topic.setdefault(parked.waiting.topic, {})[parked.who] = None
         heappush(self._ends, _end_of(parked))
         if len(self._ends) > 2 * len(self._parked) + _SPARE:  # most of them were answered
@@ -58,6 +65,7 @@ class Parking:
 
     def _drop(self, parked: Parked) -> None:
         del self._parked[parked.who]
+        self._size -= parked.waiting.size
         others = self._by_topic[parked.waiting.topic]
         del others[parked.who]
         if not others:

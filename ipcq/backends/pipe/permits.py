@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ...errors import IpcqError
-from ...pacing import check_limit, check_name
+from ...pacing import check_limit, check_name, check_waited
 from ..liveness import own_identity
 from .channels import PATIENCE, Channels
 from .frames import Verb
@@ -69,16 +69,17 @@ class Permits:
     def __repr__(self) -> str:
         return f"<Permits of {self._channels.endpoint!r} [{'closed' if self._closed else len(self._held)}]>"
 
-    def take(self, name: str, limit: int) -> PipePermit | None:
+    def take(self, name: str, limit: int, waited: float = 0.0) -> PipePermit | None:
         """One of ``limit`` permits, or None."""
         wanted = [0, check_name(name), check_limit(limit)]
+        check_waited(waited)
         number = 0
         try:
             with self._mutex:
                 number = wanted[0] = self._next
                 self._next += 1
                 self._asked.add(number)
-            given = self._channels.call(Verb.TAKE_PERMIT, *self._me, wanted).body
+            given = self._channels.call(Verb.TAKE_PERMIT, *self._me, wanted, waited).body
             with self._mutex:
                 if given:
                     self._held[number] = wanted

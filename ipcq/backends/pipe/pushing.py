@@ -10,7 +10,7 @@ from ...codec import Codec
 from ...errors import DuplicateTask, QueueFull, TaskSinkError
 from ...task import Task, TaskId
 from ..parts import Parts, Terms, parts_of, refuse
-from .channels import Channels
+from .channels import Channels, was_sent_to_another
 from .desk import LONGEST_WAIT
 from .frames import Verb
 from .wire import pack_ids
@@ -73,7 +73,7 @@ class Pusher:
                     raise
             except DuplicateTask as twice:
                 stored += len(twice.accepted)
-                again = again or getattr(twice, "_resent", False)
+                again = again or was_sent_to_another(twice)
                 if not again:
                     twice.accepted = [task.id for task in part[:stored]]
                     raise

@@ -7,8 +7,7 @@ import os
 import threading
 import time
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from secrets import token_bytes
 from types import TracebackType
@@ -16,7 +15,8 @@ from typing import Any
 
 import zmq
 
-from ...errors import IpcqError, NotSupported, StorageError
+from ...errors import IpcqError, NotSupported
+from .asked import is_repeatable
 from .desk import A_TASK, ROOM, ROOM_FOR_A_VALUE, Desk, Waiting
 from .endpoints import check_codec, check_endpoint, holding
 from .failures import pack_failure
@@ -29,9 +29,11 @@ from .frames import (
     read_request,
     write_reply,
 )
-from .gate import FAILED_HANDSHAKES, Refusals, failed_handshakes
+from .gate import Refusals, receive
 from .keys import ServerKeys
+from .listening import Listening
 from .parking import Parked, Parking
+from .peers import Peers
 from .wire import Passing
 
 __all__ = ["Server"]
@@ -46,25 +48,11 @@ _RARE_GLANCE = 0.05  # the same, after a second in which nothing happened
 _QUIET = 1.0
 _TICK = 0.5  # seconds: the pace of housekeeping
 _MOST_WAITING = 8  # messages of one connection that lie here unread: a client of ours has one at a time
+_MOST_UNHEARD = 4  # answers of one connection that lie here unsent; more are dropped, and asked for again
+_HANDSHAKE = 5.0  # seconds that a connection has to say who it is, before it is closed
+_PULSE, _STILL = 15, 60  # seconds between two questions whether a connection lives, and to answer one
 _AT_ONCE = 64  # requests that are answered before those who wait are looked after
-_MOST_PEERS = 16_384  # sockets whose last reply is kept
-_SILENCE = 60.0  # seconds after which a socket's last reply is dropped
-
-
-class _Peer:
-    """A client's socket: it has one request at a time.
-
-    Attributes:
-        number: of its last request.
-        reply: what that was answered with; None as long as it was not.
-    """
-
-    __slots__ = ("heard", "number", "reply")
-
-    def __init__(self) -> None:
-        self.number = -1
-        self.reply: list[bytes] | None = None
-        self.heard = 0.0
+_MOST_PARKED = 256 << 20  # bytes of payloads that wait for room, beside the last one
 
 
 class Server:
@@ -101,14 +89,14 @@ class Server:
         self._codec = str(backend.config["codec"])
         check_codec(endpoint, self._codec)
         self._given, self._dead_after = backend, dead_after
-        self._peers: OrderedDict[bytes, _Peer] = OrderedDict()
+        self._peers = Peers()
         self._parking = Parking(self._attempt)
         self._token = token_bytes(12)  # tells clients whether this is the server that they knew
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._stack = ExitStack()
         self._tended = self._busy = 0.0
-        self._read_keys: Callable[[], None] = _no_keys
+        self._read_keys: Callable[[], list[str]] = _no_keys
 
     def __repr__(self) -> str:
         state = f"{len(self._peers)} sockets, {len(self._parking)} wait" if self._thread else "not serving"
@@ -122,11 +110,12 @@ class Server:
             context = stack.enter_context(zmq.Context())
             if self._keys is not None:
                 self._read_keys = stack.enter_context(self._keys.admitting(context))
-                self._read_keys()
+                self._tend_keys()
             self._socket = stack.enter_context(context.socket(zmq.ROUTER))
-            self._watch = stack.enter_context(self._socket.get_monitor_socket(FAILED_HANDSHAKES))
-            stack.callback(self._socket.disable_monitor)
-            self._bind()
+            self._protect()
+            self._listening = Listening(self._socket, self.endpoint, self.refusals)
+            self._watch = stack.enter_context(self._listening.entered())
+            self.endpoint = self._listening.endpoint
             self._ours, self._theirs = (stack.enter_context(context.socket(zmq.PAIR)) for _ in range(2))
             self._theirs.bind("inproc://stop")
             self._ours.connect("inproc://stop")
@@ -138,7 +127,7 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
-    def _bind(self) -> None:
+    def _protect(self) -> None:
         socket = self._socket
         socket.linger = 0
         if self._keys is not None:
@@ -146,11 +135,10 @@ class Server:
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a client that reconnects is the same one
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_BLOB)
         socket.setsockopt(zmq.RCVHWM, _MOST_WAITING)
-        try:
-            socket.bind(self.endpoint)
-        except zmq.ZMQError as error:
-            raise StorageError(f"cannot serve at {self.endpoint!r}: {error.strerror}") from error
-        self.endpoint = str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+        socket.setsockopt(zmq.SNDHWM, _MOST_UNHEARD)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, round(_HANDSHAKE * 1000))
+        socket.setsockopt(zmq.HEARTBEAT_IVL, _PULSE * 1000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _STILL * 1000)
 
     def close(self) -> None:
         """Stop serving; what clients' workers had is given back. The backend that was given stays open."""
@@ -171,6 +159,7 @@ class Server:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._theirs, zmq.POLLIN)
+        poller.register(self._watch, zmq.POLLIN)  # ZeroMQ itself waits where a thousand failures lie there
         while True:
             ready = dict(poller.poll(self._pause()))
             if ready:
@@ -184,7 +173,7 @@ class Server:
 
     def _pause(self) -> int:
         """Milliseconds until it looks up, if nothing comes."""
-        if not self._parking:
+        if self._listening.listens and not self._parking:
             return round(_TICK * 1000)
         quiet = time.monotonic() - self._busy > _QUIET
         return round((_RARE_GLANCE if quiet else _GLANCE) * 1000)
@@ -192,51 +181,57 @@ class Server:
     def _turn(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                who, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                who, frames = receive(self._socket)
             except zmq.Again:
                 break
-            self._receive(who, frames)
+            if frames is None:
+                self.refusals.note("malformed messages", "more frames or bytes than a message has")
+            else:
+                self._receive(who, frames)
+        self._listening.look()
         self._look_after_waiting()
         now = time.monotonic()
         if now - self._tended >= _TICK:
-            self._read_keys()
-            for event in failed_handshakes(self._watch):
-                self.refusals.note("connections", f"the handshake failed: {zmq.Event(event).name}")
+            self._tend_keys()
+            self._listening.tend(now)
             self._tended = now
             self._desk.tend(now)
-            self._forget_peers(now)
+            self._peers.forget_silent(now)
+
+    def _tend_keys(self) -> None:
+        for wrong in self._read_keys():
+            self.refusals.note("keys", wrong)
 
     def _receive(self, who: bytes, frames: list[bytes]) -> None:
         if frames == [b""]:  # a new connection
-            self._socket.send_multipart([who, *write_reply(Reply(0, Outcome.WELCOME, self._token))])
+            self._send(who, write_reply(Reply(0, Outcome.WELCOME, self._token)))
             return
         try:
             request = read_request(frames)
         except FrameError as error:
             self.refusals.note("malformed messages", str(error))
             return
-        peer = self._peers.setdefault(who, _Peer())
-        self._peers.move_to_end(who)
-        peer.heard = time.monotonic()
-        if request.number == peer.number:  # sent again: the answer is coming, or was lost with a connection
-            if peer.reply is not None:
-                self._socket.send_multipart([who, *peer.reply])
-        elif request.number > peer.number:
-            peer.number, peer.reply = request.number, None
-            self._begin(who, request)
-        else:
+        peer = self._peers.heard(who, time.monotonic())
+        if request.number < peer.number:
             self.refusals.note("replayed requests", f"number {request.number} after {peer.number}")
+        elif request.number > peer.number or not (peer.waits or peer.reply):
+            self._peers.begin(peer, request.number)
+            self._begin(who, request)
+        elif peer.reply:  # sent again: the answer was lost with a connection
+            self._send(who, peer.reply)
 
     def _begin(self, who: bytes, request: Request) -> None:
+        keep = not is_repeatable(request.verb)
         try:
-            answer = self._desk.handle(request)
+            answer = self._desk.handle(request, client_of(who))
             if isinstance(answer, Waiting):
-                now = answer.attempt(answer.until <= time.monotonic())
+                full = self._parking.size + answer.size > _MOST_PARKED and self._parking.size > 0
+                now = answer.attempt(full or answer.until <= time.monotonic())
                 if now is None:
                     self._parking.add(Parked(who, request.number, answer))
                     return
                 answer = now
-            self._answer(who, Reply(request.number, Outcome.DONE, answer.body, answer.blobs))
+            self._answer(who, Reply(request.number, Outcome.DONE, answer.body, answer.blobs), keep=keep)
         except Exception as error:
             self._refuse(who, request.number, error)
 
@@ -264,27 +259,31 @@ class Server:
             self._refuse(parked.who, parked.number, error)
         return True
 
-    def _answer(self, who: bytes, reply: Reply) -> None:
+    def _answer(self, who: bytes, reply: Reply, *, keep: bool = True) -> None:
         frames = write_reply(reply)
         peer = self._peers.get(who)
         if peer is not None and peer.number == reply.number:
-            peer.reply = frames
-            self._socket.send_multipart([who, *frames])
+            self._peers.keep(who, peer, frames if keep else None)
+            self._send(who, frames)
+
+    def _send(self, who: bytes, frames: Sequence[bytes]) -> None:
+        """Dropped by ZeroMQ where too many lie unsent: it counts anew when it is asked for its events."""
+        self._socket.getsockopt(zmq.EVENTS)
+        self._socket.send_multipart([who, *frames])
 
     def _refuse(self, who: bytes, number: int, error: Exception) -> None:
-        if not isinstance(error, (IpcqError, FrameError, ValueError, TypeError)):
+        if isinstance(error, FrameError):
+            self.refusals.note("senseless requests", str(error))
+        elif not isinstance(error, (IpcqError, ValueError, TypeError)):
             trace = "".join(traceback.format_exception(error))  # text: a record must not keep the backend
             log.error("server at %s: a request failed: %s", self.endpoint, trace)
         self._answer(who, Reply(number, Outcome.FAILED, pack_failure(error)))
 
-    def _forget_peers(self, now: float) -> None:
-        """Those that were silent for long: with their last replies, which nobody asks for any more."""
-        while self._peers:
-            who, peer = next(iter(self._peers.items()))
-            if now - peer.heard < _SILENCE and len(self._peers) <= _MOST_PEERS:
-                return
-            del self._peers[who]
+
+def client_of(who: bytes) -> bytes:
+    """Whose socket that is: a client's have one name, and a number of 4 bytes each."""
+    return who[:-4]
 
 
-def _no_keys() -> None:
-    pass
+def _no_keys() -> list[str]:
+    return []

@@ -13,7 +13,7 @@ from ...result import ErrorInfo, TaskResult
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
 from ..memory.parts import HeldTask
-from .frames import FrameError
+from .frames import LARGEST_BLOB, FrameError
 
 __all__ = [
     "Encoded",
@@ -154,8 +154,11 @@ def pack_error(error: ErrorInfo) -> list[Any]:
 
 def unpack_error(row: Sequence[Any]) -> ErrorInfo:
     """The error again."""
-    kind, message, trace, details = row
-    return ErrorInfo(kind, message, trace, _PLAIN.decode(details))
+    kind, message, trace, told = row
+    details = _PLAIN.decode(told)
+    if not isinstance(details, dict):
+        raise FrameError(f"the details of an error are a map, not this {type(details).__name__}")
+    return ErrorInfo(kind, message, trace, details)
 
 
 def pack_result(result: TaskResult[Any], codec: str, blobs: list[bytes]) -> list[Any]:
@@ -166,10 +169,15 @@ def pack_result(result: TaskResult[Any], codec: str, blobs: list[bytes]) -> list
     """
     place, name = None, codec
     if result.status is Status.DONE and result.error is None:
-        place, value = len(blobs), result.value
+        value = result.value
         if not isinstance(value, Encoded):  # of a task with another codec than its queue's
             value, name = _PLAIN.encode(value), _PLAIN.name
-        blobs.append(value)
+        if len(value) > LARGEST_BLOB:
+            told = f"a result of {len(value)} bytes cannot travel: a pipe takes {LARGEST_BLOB}"
+            result = TaskResult(result.task_id, result.status, None, ErrorInfo("StorageError", told))
+        else:
+            place = len(blobs)
+            blobs.append(value)
     error = pack_error(result.error) if result.error is not None else None
     return [pack_id(result.task_id), int(result.status), place, name, error]
 

@@ -8,8 +8,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...backend import WorkerRequest
 from ...codec import Codec
@@ -18,25 +19,27 @@ from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
-from ..awaiting import AwaitedTasks
-from ..bells import Bells
 from ..liveness import own_identity
+from ..parts import delay_of
 from ..progress import ProgressTeller, Told
-from .channels import PATIENCE, Channel, Channels, Response
+from .channels import PATIENCE, Channels, Response, was_sent_to_another
 from .failures import NotRegistered
-from .frames import MOST_BLOBS, Verb
-from .wire import Decoding, pack_error, pack_id, pack_ids, unpack_ids, unpack_task
+from .frames import Verb
+from .wire import pack_error, pack_id, pack_ids, unpack_ids
 
-__all__ = ["LAST_PATIENCE", "PipeLease", "PipeStream"]
+if TYPE_CHECKING:
+    from .streaming import PipeStream
+
+__all__ = ["LAST_PATIENCE", "PipeLease"]
 
 LAST_PATIENCE = 2.0
 """Seconds that leaving waits for a server."""
-LONGEST_DELAY = 1e10  # seconds
+_HASTE = 0.5  # seconds that each question is given then
 _NOTHING = Response(None, (), False)
 _ROOM_PATIENCE = 60.0  # seconds that a worker waits for room for a value before it tells the task's owner
 _TELL_PATIENCE = 2.0  # seconds that what is only shown waits for a server, while a handler does
 _TOGETHER = 256  # tasks that are ended by one message
-_WAIT = 0.4  # seconds that the server keeps the question for a task
+_LARGEST_PART = 16 << 20  # bytes of values in one message, unless one alone is larger
 
 
 class PipeLease:
@@ -55,6 +58,7 @@ class PipeLease:
         self._pid = os.getpid()
         self._request = WorkerRequest.RUN
         self._closed = self._in_haste = False
+        self._give_up = inf  # when no server is waited for any more, by the monotonic clock
         self.stream: weakref.ref[PipeStream] | None = None  # the last one that was made of it
         self._prefetch = 0  # of that; 0 for none
         self._has: dict[TaskId, Lease] = {}
@@ -72,10 +76,17 @@ class PipeLease:
     def _enter(self, patience: float) -> None:
         """Register; with a new server, go on with the tasks that the last one handed us."""
         told = [self.worker_id, self._layers, list(own_identity()), self._place, pack_ids(self._has)]
-        channels = self.channels()
-        self._token, self._place = channels.call(Verb.REGISTER, *told, patience=patience).body
+        self._token, self._place = self._call(Verb.REGISTER, *told, patience=patience).body
         if self._prefetch:
-            channels.call(Verb.OPEN_STREAM, self._token, self._prefetch, patience=patience)
+            self._call(Verb.OPEN_STREAM, self._token, self._prefetch, patience=patience)
+
+    def _call(self, verb: Verb, *body: Any, blobs: Sequence[bytes] = (), patience: float) -> Response:
+        until = time.monotonic() + _HASTE  # at the least
+
+        def gives_up() -> bool:
+            return time.monotonic() >= max(until, self._give_up)
+
+        return self.channels().call(verb, *body, blobs=blobs, patience=patience, gives_up=gives_up)
 
     def enter_again(self, token: int, patience: float = PATIENCE) -> None:
         """Register with a server that does not know ``token``, unless another thread did so meanwhile."""
@@ -96,9 +107,11 @@ class PipeLease:
         while True:
             token = self._token
             try:
-                return self.channels().call(verb, token, *body, blobs=blobs, patience=patience), token
-            except NotRegistered:
+                return self._call(verb, token, *body, blobs=blobs, patience=patience), token
+            except NotRegistered as unknown:
                 self.enter_again(token, patience)
+                if verb is Verb.FINISH and was_sent_to_another(unknown):
+                    body = *body[:-1], True
 
     @property
     def token(self) -> int:
@@ -106,12 +119,14 @@ class PipeLease:
         return self._token
 
     def open_stream(self, prefetch: int) -> None:
-        """Have the server take so many tasks for us; 0 to give back what it took."""
+        """Have the server take so many tasks for us."""
         self._prefetch = prefetch
-        if prefetch:
-            self.ask(Verb.OPEN_STREAM, prefetch)
-        else:
-            self.ask(Verb.CLOSE_STREAM)
+        self.ask(Verb.OPEN_STREAM, prefetch)
+
+    def close_stream(self) -> None:
+        """Have it give back what it took."""
+        self._prefetch = 0
+        self.ask(Verb.CLOSE_STREAM, patience=LAST_PATIENCE)
 
     def was_handed(self, tasks: Iterable[Task[Any]], token: int) -> bool:
         """Note tasks that are ours now; False where the next server was told that we do not have them.
@@ -125,7 +140,8 @@ class PipeLease:
             self._has.update((task.id, task.lease) for task in tasks if task.lease is not None)
             return True
 
-    def _is_rid_of(self, tasks: Iterable[Task[Any]]) -> None:
+    def is_rid_of(self, tasks: Iterable[Task[Any]]) -> None:
+        """Note tasks that are not ours any more."""
         for task in tasks:
             if self._has.get(task.id) == task.lease:
                 self._has.pop(task.id, None)
@@ -146,7 +162,7 @@ class PipeLease:
     def heartbeat(self) -> list[TaskId]:
         """Tell the server that the worker moves, and hear what it returned of the dead's."""
         self._teller.flush()  # first: what the server cannot store at once, it stores with the heartbeat
-        request, back = self.ask(Verb.BEAT)
+        request, back = self.ask(Verb.BEAT, patience=LAST_PATIENCE)  # a worker's end waits for its heartbeat
         self._request = WorkerRequest(request)
         self._teller.flush()  # what a server did not hear that got to know us only now
         return unpack_ids(back)
@@ -174,8 +190,12 @@ class PipeLease:
             stream.keep(response, token)
 
     def hurry(self) -> None:
-        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too."""
+        """Wait for no room from now on: `ForcedStop` instead; from a signal handler, too.
+
+        For a server, whatever is being asked, no longer than for `LAST_PATIENCE`.
+        """
         self._in_haste = True
+        self._give_up = min(self._give_up, time.monotonic() + LAST_PATIENCE)
 
     def finish_many(self, tasks: Sequence[Task[Any]], values: Iterable[Any]) -> None:
         """RUNNING -> DONE for tasks that were run together, each with its value, many in one message.
@@ -192,9 +212,9 @@ class PipeLease:
         if len(data) != len(tasks):
             raise ValueError(f"{len(tasks)} tasks cannot be finished with {len(data)} values: each has one")
         lost: LeaseLost | None = None
-        for start in range(0, len(tasks), _TOGETHER):
+        for part in _messages(data):
             try:
-                self._finish(tasks[start : start + _TOGETHER], data[start : start + _TOGETHER], False)
+                self._finish(tasks[part], data[part], False)
             except LeaseLost as error:
                 lost = error
         if lost is not None:
@@ -207,10 +227,10 @@ class PipeLease:
             held, blobs = [self._held(task) for task, _ in left], [value for _, value in left]
             try:
                 with self._ending(*(task for task, _ in left)):
-                    return self._ask(Verb.FINISH, held, more, blobs=blobs)
+                    return self._ask(Verb.FINISH, held, more, False, blobs=blobs)
             except QueueFull as full:
                 done = set(full.accepted)
-                self._is_rid_of(task for task, _ in left if task.id in done)
+                self.is_rid_of(task for task, _ in left if task.id in done)
                 left = [each for each in left if each[0].id not in done]
                 if self._in_haste:
                     raise ForcedStop from None
@@ -223,18 +243,21 @@ class PipeLease:
         self, task: Task[Any], error: ErrorInfo, *, retry_in: float = 0.0, final: bool = False
     ) -> Status:
         """RUNNING -> FAILED, or KILLED with no attempt left; waits for room as `finish`."""
-        if not retry_in < LONGEST_DELAY:
-            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
+        delay_of(retry_in)  # or ValueError
         told = [*self._held(task), pack_error(error), retry_in, final]
         return Status(self._ask_for_room(task, Verb.FAIL, *told))
 
-    def give_back(self, task: Task[Any]) -> bool:
-        """QUEUED or RUNNING -> PENDING at its old place, nothing charged."""
+    def give_back(self, task: Task[Any], *, patience: float = PATIENCE) -> bool:
+        """QUEUED or RUNNING -> PENDING at its old place, nothing charged.
+
+        Args:
+            patience: seconds to wait for a server.
+        """
         if task.lease is None or not self.is_ours:
             return False
         held = self._held(task)
         with self._ending(task):
-            return bool(self.ask(Verb.GIVE_BACK, *held))
+            return bool(self.ask(Verb.GIVE_BACK, *held, patience=patience))
 
     def postpone(self, task: Task[Any], seconds: float) -> bool:
         """QUEUED or RUNNING -> PENDING, due in ``seconds``, nothing charged; waits for room as `finish`."""
@@ -261,9 +284,9 @@ class PipeLease:
         try:
             yield
         except LeaseLost:
-            self._is_rid_of(tasks)
+            self.is_rid_of(tasks)
             raise
-        self._is_rid_of(tasks)
+        self.is_rid_of(tasks)
 
     def _held(self, task: Task[Any]) -> tuple[bytes, list[int]]:
         if task.lease is None or not self.is_ours:
@@ -295,147 +318,20 @@ class PipeLease:
             self.close(patience=LAST_PATIENCE)
 
 
+def _messages(data: Sequence[bytes]) -> Iterator[slice]:
+    """Which values go together into a message: few enough, and not too large, unless one alone is."""
+    start = size = 0
+    for number, value in enumerate(data):
+        if number > start and (number - start >= _TOGETHER or size + len(value) > _LARGEST_PART):
+            yield slice(start, number)
+            start, size = number, 0
+        size += len(value)
+    if data:
+        yield slice(start, len(data))
+
+
 def _no_room(size: int, error: QueueFull) -> ErrorInfo:
     return ErrorInfo(
         "NoRoom",
         f"the result of {size} bytes found no place in the queue ({error}); return less, or make room",
     )
-
-
-class PipeStream(AwaitedTasks):
-    """Tasks for one worker; each question is the credit for one. Fulfils `TaskStream`."""
-
-    def __init__(self, lease: PipeLease, prefetch: int, decoding: Decoding, *, owned: bool) -> None:
-        """
-        Args:
-            owned: whether the lease was made for this stream and ends with it.
-        """
-        super().__init__(lease)
-        self._lease = lease
-        self._decoding = decoding
-        self._owned = owned
-        self._woken = False
-        self._bells = Bells()
-        self._asking: tuple[Channel, int] | None = None
-        self._holds_ahead = prefetch > 1
-        lease.open_stream(prefetch)
-        lease.stream = weakref.ref(self)
-
-    def __repr__(self) -> str:
-        return f"<PipeStream of {self._lease.worker_id!r} [{'closed' if self._closed else 'open'}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(_WAIT)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if the server has one now."""
-        return None if self._closed else self._next(0.0)
-
-    def _next(self, wait: float) -> Task[Any] | None:
-        if not self._kept:
-            self._kept.extend(self._take(1, wait))
-        try:
-            return self._kept.popleft()
-        except IndexError:  # none; or another thread that shares this stream has it
-            return None
-
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
-        if self._kept or self._closed:
-            task = next(self, None)
-            return [] if task is None else [task]
-        return self._take(min(most, MOST_BLOBS), _WAIT)
-
-    def _take(self, most: int, wait: float) -> list[Task[Any]]:
-        """Ask for tasks, and wait so many seconds at the most."""
-        channels = self._lease.channels()
-        asking, self._asking = self._asking, None  # another thread that shares this stream asks for itself
-        channel, token = asking or (channels.take(), self._lease.token)
-        try:
-            if asking is None:
-                channel.begin(Verb.TAKE, [token, wait, most], wait=wait)
-            return self._answer(channels, channel, token)
-        except NotRegistered:  # a new server, or one that took us for dead
-            self._lease.enter_again(token)
-            return []
-
-    def _answer(self, channels: Channels, channel: Channel, token: int) -> list[Task[Any]]:
-        try:
-            response = channel.answer(self._is_over, bells=self._bells)
-        except KeyboardInterrupt:  # what is on its way is for the next call
-            self._asking = channel, token
-            raise
-        except BaseException:
-            channels.give(channel)
-            raise
-        if response is None:  # woken: the answer is for the next call, or for `close`
-            self._asking, self._woken = (channel, token), False
-            return []
-        channels.give(channel)
-        return self._read(response, token)
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether the next task may come before it is asked for."""
-        return self._holds_ahead and not (self._closed or self._woken or self._kept or self._asking)
-
-    def keep(self, response: Response, token: int) -> None:
-        """Have a task that came before it was asked for be the next."""
-        if response.body:
-            self._kept.extend(self._read(response, token))
-            if self._closed:
-                self._return_kept()
-
-    def _is_over(self) -> bool:
-        return self._woken
-
-    def _read(self, response: Response, token: int) -> list[Task[Any]]:
-        if not response.body:
-            self._woken = False
-            return []
-        tasks = [unpack_task(row, response.blobs, self._decoding) for row in response.body]
-        return tasks if self._lease.was_handed(tasks, token) else []
-
-    def wake(self) -> None:
-        """Make a `next` that waits return None; from another thread or a signal handler."""
-        self._woken = True
-        self._bells.ring()
-
-    def close(self) -> None:
-        """Give back what was handed out ahead and not started, and end the stream."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._lease.is_ours:
-            with suppress(IpcqError):  # the server is gone, and gave all back
-                self._return_all()
-        if self._owned:
-            self._lease.close()
-
-    def _return_all(self) -> None:
-        self._return_kept()
-        channels = self._lease.channels()
-        self._lease.open_stream(0)
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            channel, token = asking
-            try:
-                response = channel.answer(lambda: False)
-            except NotRegistered:  # a new server, which was told by now what we have
-                return
-            finally:
-                channels.give(channel)
-            for task in self._read(response, token) if response is not None else ():
-                self._lease.give_back(task)

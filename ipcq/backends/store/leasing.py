@@ -15,9 +15,9 @@ from ...errors import LeaseLost, QueueClosed, QueueFull, WorkerExists
 from ...layer import ForcedStop
 from ...result import ErrorInfo
 from ...status import Status
-from ...task import Progress, Task, TaskId
+from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity
-from ..parts import microseconds, moment_of
+from ..parts import delay_of, microseconds, moment_of
 from ..progress import ProgressTeller
 from ..returned import Returned
 from .contract import Write
@@ -27,9 +27,9 @@ from .keys import payload_key, result_key, worker_key
 from .living import beaten, own_worker
 from .members import WorkerRecord, dump_worker
 from .moves import finish, give_back, postpone, start
+from .progress import StoredProgress
 from .record import Body, Owner, TaskRecord
 from .recovery import Recovery
-from .telling import StoredProgress
 from .view import Change, Patience
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ __all__ = ["PATIENCE", "Place", "StoreLease"]
 Place = tuple[int]
 """The number of a worker."""
 
-LONGEST_DELAY = 1e10  # seconds
 _LONGEST_ID = 128  # bytes
 PATIENCE = 60.0
 """Seconds that a worker waits for room in the store before it tells the task's owner, or ends."""
@@ -275,6 +274,11 @@ class StoreLease:
         if lost is not None:
             raise lost
 
+    def has_finished(self, task_id: TaskId, lease: Lease) -> bool:
+        """Whether the run under that lease ended as DONE: for who sent its value and was not answered."""
+        held = self.desk.load(task_id)
+        return held is not None and held.task.status is Status.DONE and held.task.epoch == lease.epoch
+
     def _done(self, held: Held, after: TaskRecord, data: bytes) -> list[Change]:
         desk = self.desk
         if not after.keep:
@@ -301,9 +305,7 @@ class StoreLease:
         Args:
             patience: as for `postpone`.
         """
-        if not retry_in < LONGEST_DELAY:
-            raise ValueError(f"retry_in must be seconds, fewer than {LONGEST_DELAY:.0e}; not {retry_in!r}")
-        delay = max(0, round(retry_in * 1e6))
+        delay = delay_of(retry_in)
         until = time.monotonic() + (PATIENCE if patience is None else patience)
         after = self._end(task, lambda held: self._failed(held, error, delay, final=final), until)
         return after.status

@@ -13,9 +13,9 @@ from ...backend import Turn
 from ...directory import base_directory, check_private, private_directory
 from ...errors import CorruptQueue
 from ..turnstile import HeldPermit, Turnstile
-from .contract import TaskStore, Write
+from .contract import Write
 from .handle import Handle
-from .keys import limits_key, read_key
+from .keys import limits_key
 from .view import Change, Patience, View
 
 __all__ = ["DIRECTORY", "Limiting", "limits_ids", "remove_limits", "sweep_limits"]
@@ -36,9 +36,9 @@ class Limiting(Handle):
         """Ask for a moment to begin at, of which there are only so many."""
         return self._turnstile().take_turn(name, per_second, burst)
 
-    def take_permit(self, name: str, limit: int) -> HeldPermit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> HeldPermit | None:
         """One of ``limit`` permits, or None."""
-        return self._turnstile().take_permit(name, limit)
+        return self._turnstile().take_permit(name, limit, waited=waited)
 
     def _turnstile(self) -> Turnstile:
         view = self._use().desk.view
@@ -65,11 +65,13 @@ def _read(key: str, value: bytes) -> str:
     return value.decode()
 
 
-def limits_ids(store: TaskStore) -> list[str]:
-    """The ids of all queues of a store."""
-    return [
-        _read(key, value) for key, _, value in store.scan() if value is not None and read_key(key).kind == "l"
-    ]
+def limits_ids(view: View) -> list[str]:
+    """The ids of all queues of a store; records that are none are left out."""
+    view.refresh()
+    with view.mutex:
+        queues = view.queues()
+    found = [view.store.get(limits_key(queue)) for queue in queues]
+    return [each.value.decode() for each in found if each and each.value and _ID.fullmatch(each.value)]
 
 
 def remove_limits(base: str, ids: Iterable[str]) -> None:

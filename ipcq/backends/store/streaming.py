@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...errors import CodecError, QueueFull
@@ -46,7 +46,7 @@ class StoreStream(AwaitedTasks):
         Args:
             owned: whether the lease was made for this stream and ends with it.
         """
-        super().__init__(lease)
+        super().__init__(lease, TICK)
         self._lease = lease
         self._desk: Desk = lease.desk
         self._recovery = recovery
@@ -59,18 +59,6 @@ class StoreStream(AwaitedTasks):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._ahead)} held"
         return f"<StoreStream of {self._lease.worker_id!r} [{state}]>"
-
-    def __iter__(self) -> Iterator[Task[Any] | None]:
-        return self
-
-    def __next__(self) -> Task[Any] | None:
-        if self._closed:
-            raise StopIteration
-        return self._next(TICK)
-
-    def look(self) -> Task[Any] | None:
-        """The next task if there is one now."""
-        return None if self._closed else self._next(0.0)
 
     def _next(self, patience: float) -> Task[Any] | None:
         if self._kept:
@@ -94,10 +82,10 @@ class StoreStream(AwaitedTasks):
         if most < 1:
             raise ValueError(f"most must be 1 or more, not {most!r}")
         tasks: list[Task[Any]] = []
-        while len(tasks) < most and (task := next(self, None)) is not None:
+        task = next(self, None)
+        while task is not None:
             tasks.append(task)
-            self._woken = True  # the others do not wait
-        self._woken = False
+            task = self.look() if len(tasks) < most else None
         return tasks
 
     def wake(self) -> None:

@@ -128,10 +128,31 @@ def another_limit_of_a_name(scene: Scene) -> None:
     eventually(again, "a turn at another rate", _SOON)
 
 
+def who_waits_goes_first(scene: Scene) -> None:
+    """Who has asked for more than a second is let go before one who comes just now."""
+    there = scene.elsewhere()
+    permit = _permit(scene)
+
+    def is_first() -> bool:
+        nonlocal permit
+        expect(scene.backend.take_permit("limit", 1, waited=5.0) is None, "there were two")
+        permit.release()
+        overtaken = there.do(hold, "limit", 1, patience=0.0)
+        there.do(let_go)
+        permit = expect_some(
+            eventually(partial(scene.backend.take_permit, "limit", 1, waited=5.0), "one"), "one"
+        )
+        return not overtaken
+
+    eventually(is_first, "one who waits for long is first")  # he has to look often: a busy machine is late
+    permit.release()
+
+
 def out_of_bounds(scene: Scene) -> None:
     """A name or a number that cannot be is a `ValueError`."""
     for name, limit in [("", 1), ("../up", 1), ("x" * 65, 1), ("limit", 0), ("limit", 100_001)]:
         expect_raises(ValueError, scene.backend.take_permit, name, limit)
+    expect_raises(ValueError, partial(scene.backend.take_permit, "limit", 1, waited=-1.0))
     for name, rate, burst in [("a/b", 1.0, 1), ("turns", 0.0, 1), ("turns", 1.0, 0)]:
         expect_raises(ValueError, scene.backend.take_turn, name, rate, burst)
 
@@ -159,6 +180,7 @@ CHECKS = [
         a_forked_child_has_none,
         another_limit_of_a_name,
         permits_outlive_other_handles,
+        who_waits_goes_first,
         base=False,
         slow=True,
     ),

@@ -83,6 +83,29 @@ def test_coroutines(layer: ConcurrencyLimit) -> None:
     assert (counting.most, counting.now, counting.runs) == (2, 0, 20)
 
 
+@pytest.mark.slow
+def test_nobody_waits_while_others_come_and_go(layer: ConcurrencyLimit) -> None:
+    """Two who run one task after the other let a third one in, after a second."""
+    over, came = threading.Event(), threading.Event()
+
+    def hog() -> None:
+        while not over.is_set():
+            layer(TASK, RUNNING, lambda *_: time.sleep(0.3))
+
+    hogs = [threading.Thread(target=hog) for _ in range(2)]
+    waiting = threading.Thread(target=lambda: layer(TASK, RUNNING, lambda *_: came.set()))
+    for thread in hogs:
+        thread.start()
+    time.sleep(0.1)  # they have both permits
+    waiting.start()
+    try:
+        assert came.wait(10)
+    finally:
+        over.set()
+        for thread in (*hogs, waiting):
+            thread.join()
+
+
 def _failing(*_: Any) -> None:
     raise KeyError("gone")
 
@@ -140,7 +163,7 @@ class Slow:
         self.answer.wait()
         return Turn(True, 0.0)
 
-    def take_permit(self, name: str, limit: int) -> Permit | None:
+    def take_permit(self, name: str, limit: int, *, waited: float = 0.0) -> Permit | None:
         self.asked.set()
         self.answer.wait()
         permit: Any = SimpleNamespace(release=self.released.set)

@@ -111,6 +111,7 @@ def test_a_flood_of_what_was_dropped_is_told_once_a_second(caplog: pytest.LogCap
     assert losses.left(None) is None
 
 
+@pytest.mark.slow
 def test_what_was_dropped_last_is_told_though_nothing_follows(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

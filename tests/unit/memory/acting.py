@@ -11,7 +11,8 @@ from ipcq import ErrorInfo, Filter, Status, Task, TaskId, TaskResult
 
 if TYPE_CHECKING:
     from ipcq import MemoryStorage
-    from ipcq.backends.memory.leasing import MemoryLease, MemoryStream
+    from ipcq.backends.memory.leasing import MemoryLease
+    from ipcq.backends.memory.streaming import MemoryStream
 
 PATIENCE = 10.0  # seconds; only a test that fails waits so long
 

@@ -18,7 +18,7 @@ from ipcq.errors import NotSupported
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
-from ipcq.task import Task, TaskId
+from ipcq.task import Progress, Task, TaskId
 
 FOLDERS = ("todo", "running", "done", "failed", "workers")
 
@@ -105,6 +105,10 @@ class FileLease:
 
     def postpone(self, task: Task[Any], seconds: float) -> bool:
         raise NotSupported("Reschedule", self)
+
+    def progress(self, task: Task[Any], progress: Progress) -> None: ...
+
+    def hurry(self) -> None: ...
 
     def close(self) -> None: ...
 

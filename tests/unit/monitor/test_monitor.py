@@ -226,6 +226,24 @@ def test_a_worker_that_was_stopped_by_somebody_is_replaced(
     assert [(end.pid, end.exitcode) for end in backend.exits] == [(first, 0)]
 
 
+def close_all_descriptors(word: str) -> None:
+    """Cut all ties, as programs do that become daemons, and go on."""
+    os.closerange(3, 256)
+    threading.Event().wait()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_worker_that_cut_its_ties_is_killed(backend: Files, monitored: Callable[..., Monitor]) -> None:
+    """Its Monitor takes it for ended, and does not wait for that for ever."""
+    monitor = monitored(close_all_descriptors, start_method="fork")
+    backend.push("a")
+
+    eventually(lambda: backend.exits)
+    assert backend.exits[0].exitcode == -signal.SIGKILL
+    monitor.kill()
+    assert gone(backend.exits[0].pid)
+
+
 def test_workers_ignore_ctrl_c(backend: Files, monitored: Callable[..., Monitor]) -> None:
     """A terminal sends it to them, too; what it means to them, the Monitor tells."""
     monitored()

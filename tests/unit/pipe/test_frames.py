@@ -22,6 +22,7 @@ from ipcq.backends.pipe.frames import (
     write_reply,
     write_request,
 )
+from ipcq.backends.pipe.heads import is_within
 
 _plain = st.recursive(
     st.none()
@@ -108,6 +109,42 @@ def test_a_head_deeper_than_any_of_ours() -> None:
     """Lists in lists without end are an error, not the end of the stack."""
     with pytest.raises(FrameError, match="msgpack"):
         read_request([b"\x91" * 100_000 + b"\xc0"])
+
+
+@given(_plain)
+def test_values_are_counted(value: Any) -> None:
+    """As many as there are, and as deep; whatever is cut off is none."""
+    packed = msgpack.packb(value)
+    count, depth = _measured(value)
+    assert is_within(packed, count, depth)
+    assert not is_within(packed, count - 1, depth)
+    assert not is_within(packed, count, depth - 1)
+    assert not is_within(packed[:-1], count, depth)
+
+
+def _measured(value: Any) -> tuple[int, int]:
+    inner: list[Any] = []
+    if isinstance(value, list):
+        inner = value
+    elif isinstance(value, dict):
+        inner = [*value.keys(), *value.values()]
+    measured = [_measured(each) for each in inner]
+    return 1 + sum(count for count, _ in measured), 1 + max([depth for _, depth in measured], default=0)
+
+
+@pytest.mark.parametrize("packed", [b"\xc1", b"\xd4\x01x", b"\xdc", b"\xdd\xff\xff\xff\xff", b"\xdb\x01"])
+def test_what_no_head_has_is_not_counted(packed: bytes) -> None:
+    """Bytes that begin no value, extensions, and lengths that lie."""
+    assert not is_within(packed, 100, 100)
+
+
+def test_a_head_of_more_values_than_any_of_ours() -> None:
+    """A megabyte of empty lists is refused before it is made a hundred."""
+    head = b"\x96\x01\x00\x01\x01" + b"\xdd\x00\x0f\x00\x00" + b"\x90" * 0x0F0000 + b"\x90"
+    with pytest.raises(FrameError, match="values"):
+        read_request([head])
+    ours = [[b"i" * 16] * 1024, [[0.0, 0, 1, 2, None, True, b"m" * 100]] * 1024, 1.0]
+    read_request(write_request(Request(1, Verb.PUSH, ours, [b"x" * 1000] * 1024)))
 
 
 def test_a_list_that_claims_more_than_there_is() -> None:

@@ -12,8 +12,9 @@ import pytest
 import zmq
 
 from ipcq import MemoryStorage, Pipe, StorageError, UnsafeDirectory
-from ipcq.backends.pipe import Server, make_keys
+from ipcq.backends.pipe import Server, keyfiles, make_keys
 from ipcq.backends.pipe import client as client_module
+from ipcq.backends.pipe.keyfiles import KeyFiles, read_key
 from ipcq.cli import main
 
 PATIENCE = 20.0
@@ -164,3 +165,128 @@ def test_keygen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret.unlink()
     assert main(["keygen", name]) == 2
     assert not secret.exists()
+
+
+def test_keys_are_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one of both cannot be written, neither is there; a link is not followed."""
+    outside = tmp_path / "outside"
+    (tmp_path / "me.key").symlink_to(outside)
+    with pytest.raises(FileExistsError):
+        make_keys(tmp_path / "me")
+    (tmp_path / "other.key_secret").symlink_to(outside)
+    with pytest.raises(FileExistsError):
+        make_keys(tmp_path / "other")
+    written, write = list[Path](), keyfiles._write
+
+    def write_one(path: Path, text: str, mode: int) -> None:
+        if written:
+            raise OSError("no space")
+        written.append(path)
+        write(path, text, mode)
+
+    monkeypatch.setattr(keyfiles, "_write", write_one)
+    with pytest.raises(OSError, match="no space"):
+        make_keys(tmp_path / "third")
+    assert written
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["me.key", "other.key_secret"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no public key"),
+        ("curve\n    public-key = ", "no public key"),
+        ('curve\n    public-key = "short"\n', "no public key"),
+        (f'curve\n    public-key = "{"~" * 40}"\n', "no key"),
+        ("x" * 5000, "no public key"),
+        ("\0\xff", "no public key"),
+    ],
+)
+def test_a_file_that_is_no_key(keys: Path, text: str, told: str) -> None:
+    """Half-written, of something else, or huge: the error says which file it is."""
+    damaged = keys / "damaged.key"
+    damaged.write_text(text)
+    with pytest.raises(StorageError, match=f"damaged.*{told}"):
+        read_key(str(damaged), secret=False)
+
+
+def test_files_that_are_not_ours_alone(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others can write, or belongs to them, has no key; nor have a FIFO and a directory."""
+    public, secret = str(keys / "server.key"), str(keys / "server.key_secret")
+    os.chmod(public, 0o666)
+    with pytest.raises(UnsafeDirectory, match="others can write"):
+        read_key(public, secret=False)
+    os.mkfifo(keys / "fifo", 0o600)
+    for name in ("fifo", "clients"):
+        with pytest.raises(StorageError, match="no file"):
+            read_key(str(keys / name), secret=False)
+    first, other = (Path(f"{keys / name}.key_secret").read_text() for name in ("server", "client"))
+    Path(secret).write_text(first.replace(first.split('"')[-2], other.split('"')[-2]))
+    with pytest.raises(StorageError, match="not that of its public key"):
+        read_key(secret, secret=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    status = os.stat_result((0o100644, 1, 1, 1, 4_000_001, 0, 1, 0, 0, 0))
+    with pytest.raises(UnsafeDirectory, match="belongs to user 4000001"):
+        keyfiles._check_owner(public, status)
+
+
+def test_a_directory_that_changes_while_it_is_read(keys: Path) -> None:
+    """Half a key is none until it is whole; what was wrong is told once; what is gone lets nobody in."""
+    clients = keys / "clients"
+    files, whole = KeyFiles(str(clients)), (keys / "stranger.key").read_text()
+    assert files.look(0.0) == []
+    (first,) = files.keys
+    half = clients / "half.key"
+    half.write_text(whole[:-20])
+    (clients / "dangling.key").symlink_to(keys / "nowhere")
+    (clients / "note.txt").write_text("no key")
+    assert ["half.key" in each for each in files.look(0.0)] == [True]
+    assert files.look(0.0) == []
+    half.write_text(whole)
+    assert files.look(0.0) == []
+    assert len(files.keys) == 2
+    os.chmod(half, 0o666)
+    assert ["others can write" in each for each in files.look(0.0)] == [True]
+    assert files.keys == {first}
+    clients.rename(keys / "away")
+    assert ["nobody is let in" in each for each in files.look(0.0)] == [True]
+    assert (files.keys, files.look(0.0)) == (frozenset(), [])
+    (keys / "away").rename(clients)
+    files.look(0.0)
+    assert files.keys == {first}
+    os.chmod(clients, 0o770)
+    files.look(0.0)
+    assert files.keys == frozenset()
+
+
+def test_files_are_read_when_they_changed(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of thousands costs a look at each, not more; of a fresh one a second look is certain."""
+    files, read = KeyFiles(str(keys / "clients")), []
+
+    def note(path: str, *, secret: bool) -> keyfiles.Pair:
+        read.append(path)
+        return read_key(path, secret=secret)
+
+    monkeypatch.setattr(keyfiles, "read_key", note)
+    now = time.time()
+    for moment in (now, now, now + 10, now + 11):
+        files.look(moment)
+    assert len(read) == 2
+    monkeypatch.setattr(keyfiles, "_MOST_FILES", 0)
+    assert "more than 0 keys" in files.look(now)[0]
+
+
+@pytest.mark.slow
+def test_a_server_whose_clients_are_gone(server: Server, opened: Opening, keys: Path) -> None:
+    """It serves who is there, lets nobody in, and reads the keys when they are back."""
+    with opened() as client:
+        (keys / "clients").rename(keys / "away")
+        while not server.refusals.counts["keys"]:
+            client.push("served")
+        with pytest.raises(StorageError, match="not among its clients"):
+            opened()
+        (keys / "away").rename(keys / "clients")
+        while not server._keys._clients.keys:  # type: ignore[union-attr] # it has some
+            client.push("served")
+        with opened() as again:
+            assert again.push("served")

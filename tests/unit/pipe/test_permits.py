@@ -117,6 +117,32 @@ def test_the_dead_have_none(server: Holders, queue: MemoryStorage) -> None:
         assert repr(server) == "<Holders: 1 have 1 permits>"
 
 
+def test_a_question_of_a_dead_client(server: Holders, queue: MemoryStorage) -> None:
+    """It is found dead by its own question, and has nothing afterwards."""
+
+    def tell(line: Line) -> None:
+        line.say(" ".join(map(str, own_identity())))
+        line.hear()
+
+    with child(tell) as process:
+        identity = list(map(int, process.hear().split()))
+        assert server.take(b"killed", identity, _wanted(1))
+        process.kill()
+        server._tended = 0.0
+        assert not server.take(b"killed", identity, _wanted(2))
+    with queue.take_permit("a", 1) or pytest.fail("it was lost"):
+        assert repr(server) == "<Holders: 0 have 0 permits>"
+
+
+def test_many_clients_that_have_nothing(server: Holders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are forgotten before they are too many."""
+    monkeypatch.setattr(holders, "_MOST_HOLDERS", 3)
+    assert server.take(ME, HERE, _wanted(1, 2))
+    for number in range(9):
+        server.keep(b"%d" % number, HERE, 1, 1, [], [])
+    assert repr(server) == "<Holders: 2 have 1 permits>"
+
+
 def test_who_has_nothing_is_forgotten(server: Holders) -> None:
     """After a minute of silence."""
     server.keep(ME, HERE, 1, 1, [], [])

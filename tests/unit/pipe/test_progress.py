@@ -41,6 +41,7 @@ def test_ten_thousand_calls_are_few_messages(
         lease.finish(task, None)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then only the heartbeat asks; the next server is told what was told last."""
     monkeypatch.setattr(working, "_TELL_PATIENCE", 0.1)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ipcq
-from ipcq import Pipe, QueueClosed, Status, Task
+from ipcq import LeaseLost, Pipe, QueueClosed, Status, StorageError, Task
 from ipcq.backend import TaskStream
 from ipcq.backends.pipe.frames import Verb
+from ipcq.backends.pipe.working import LAST_PATIENCE
+from ipcq.worker.events import Idle
 
 from .serving import Served, end, kill, serving
 
@@ -115,3 +119,96 @@ def _next(stream: TaskStream) -> Task[Any]:
         if task is not None:
             return task
     raise AssertionError("no task came")
+
+
+@pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_value_whose_answer_was_lost(url: str, endpoint: str, many: bool) -> None:
+    """The worker is not told that it lost a task that is DONE by it; a second end by itself is an error."""
+    told: list[BaseException] = []
+    with ipcq.connect(url) as behind, serving(url, endpoint, "FINISH") as first, Pipe(endpoint) as client:
+        ids = client.push_bulk(range(3))
+        lease = client.register_worker("worker")
+        stream = client.poll(lease)
+        tasks = [_next(stream) for _ in ids]
+
+        def finish() -> None:
+            try:
+                lease.finish_many(tasks[:2], "ab") if many else lease.finish(tasks[0], "a")
+            except BaseException as error:
+                told.append(error)
+
+        finishing = threading.Thread(target=finish)
+        finishing.start()
+        while behind.check_status(ids[:1]) != {ids[0]: Status.DONE}:
+            assert not told
+        kill(first)
+        with serving(url, endpoint):
+            finishing.join(PATIENCE)
+            assert not finishing.is_alive()
+            assert told == []
+            lease.finish(tasks[2], "c")
+            with pytest.raises(LeaseLost):
+                lease.finish(tasks[0], "a")
+            assert client.wait(ids[0], PATIENCE).unwrap() == "a"
+            lease.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
+def test_a_task_that_was_taken_away_meanwhile(url: str, endpoint: str) -> None:
+    """It is lost, also where the same one is DONE by another worker."""
+    with serving(url, endpoint) as first, Pipe(endpoint) as client, ipcq.connect(url) as behind:
+        task_id = client.push("twice")
+        lease = client.register_worker("worker")
+        task = _next(client.poll(lease))
+        kill(first)
+        behind.reschedule(task_id, 0.0, force=True)
+        with behind.register_worker("other") as other:
+            other.finish(_next(behind.poll(other)), "theirs")
+        with serving(url, endpoint), pytest.raises(LeaseLost):
+            _finish_again(lease, task)
+        assert behind.wait(task_id, PATIENCE).unwrap() == "theirs"
+
+
+def _finish_again(lease: Any, task: Task[Any]) -> None:
+    """As a worker whose first question was lost with the server."""
+    lease.heartbeat()
+    lease._ask(Verb.FINISH, [lease._held(task)], False, True, blobs=[b"\x01"])
+
+
+def _run_out(worker: ipcq.Worker) -> None:
+    with suppress(StorageError):
+        worker.run()
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_a_server_can_be_ended(url: str, endpoint: str) -> None:
+    """A stop leaves time for another server to come; a forced one does not."""
+    with serving(url, endpoint) as server, Pipe(endpoint) as client:
+        worker = ipcq.Worker("w", client, lambda _: kill(server))
+        thread = threading.Thread(target=_run_out, args=(worker,))
+        client.push(1)
+        thread.start()
+        server.wait(PATIENCE)
+        worker.stop()
+        thread.join(2 * LAST_PATIENCE)
+        assert thread.is_alive()
+        worker.force()
+        thread.join(PATIENCE / 2)
+        assert not thread.is_alive()
+
+
+@pytest.mark.slow
+def test_an_idle_worker_whose_server_is_gone_can_be_stopped(url: str, endpoint: str) -> None:
+    """What it says at its end is not waited for for long."""
+    looked = threading.Event()
+    with serving(url, endpoint) as server, Pipe(endpoint) as client:
+        worker = ipcq.Worker("w", client, print)
+        worker.on_event(lambda event: looked.set() if isinstance(event, Idle) else None)
+        thread = threading.Thread(target=_run_out, args=(worker,))
+        thread.start()
+        assert looked.wait(PATIENCE)
+        kill(server)
+        worker.stop()
+        thread.join(PATIENCE / 2)
+        assert not thread.is_alive()

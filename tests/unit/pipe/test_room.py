@@ -12,6 +12,7 @@ import pytest
 
 from ipcq import CustomBackend, ErrorInfo, Pipe, Status, Task, TaskFailed
 from ipcq.backends.pipe import working
+from ipcq.backends.pipe.streaming import PipeStream
 from ipcq.layer import ForcedStop
 from tests.unit.store.stores import Filling
 
@@ -76,6 +77,7 @@ def test_a_result_without_room_is_told(
                 client.wait(second, PATIENCE).unwrap()
 
 
+@pytest.mark.slow
 def test_a_worker_in_a_hurry_waits_for_no_room(make_queue: MakeQueue, private_directory: Path) -> None:
     """Its task stays RUNNING, to be given back; a value for which there is room is stored."""
     queue, endpoint = make_queue(blob_bytes=1_000_000), f"ipc://{private_directory}/socket"
@@ -134,7 +136,7 @@ def test_what_ends_a_run_waits_for_room_and_holds_nobody_up(
         assert other.check_status([task_id]) == {task_id: status}
 
 
-def _next(stream: working.PipeStream) -> Task[object]:
+def _next(stream: PipeStream) -> Task[object]:
     for _ in range(40):
         task = next(stream)
         if task is not None:

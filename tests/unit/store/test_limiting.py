@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipcq import CorruptQueue, CustomBackend, JsonStorage, QueueClosed
+from ipcq.backends.store import Write
 from ipcq.backends.store.keys import limits_key
 from ipcq.backends.store.limiting import sweep_limits
 from tests.unit.memory.children import Line, child, elsewhere
@@ -73,6 +74,14 @@ def test_an_id_that_is_none(private_directory: Path) -> None:
     with CustomBackend(store=store) as queue, pytest.raises(CorruptQueue, match="no id of limits"):
         queue.take_turn("t", 1)
     assert not (private_directory / ".limits").exists()
+
+
+def test_a_queue_with_an_id_that_is_none_can_be_destroyed(tmp_path: Path) -> None:
+    """What is damaged is not kept by its damage."""
+    with JsonStorage(tmp_path / "q.jsonl") as queue:
+        assert queue._store.compare_and_set([Write(limits_key("default"), 0, b"../../up")]) is not None
+        queue.destroy()
+    assert not (tmp_path / "q.jsonl").exists()
 
 
 def test_what_nobody_uses_is_swept(private_directory: Path) -> None:

@@ -12,7 +12,7 @@ from ipcq.errors import LeaseLost
 from ipcq.layer import Layer, acknowledge
 from ipcq.result import ErrorInfo
 from ipcq.status import Status
-from ipcq.task import Task, TaskId
+from ipcq.task import Progress, Task, TaskId
 
 
 class FakeLease:
@@ -54,6 +54,12 @@ class FakeLease:
             raise self.refuses
         self.log.append(("postpone", task.args, seconds))
         return True
+
+    def progress(self, task: Task[Any], progress: Progress) -> None:
+        """There is nobody to show it to."""
+
+    def hurry(self) -> None:
+        """Nothing here waits for room."""
 
     def close(self) -> None:
         self.log.append("leave")

@@ -175,3 +175,19 @@ def test_what_ran_is_let_go_of_when_it_is_stored() -> None:
     assert kept[0]() is None
     worker.stop()
     thread.join(PATIENCE)
+
+
+def test_what_is_told_of_an_end_and_fails_ends_the_worker() -> None:
+    """As in a worker of plain functions: what a subclass raises after a run is raised by `run`."""
+
+    class Reporting(Worker):
+        def progressed(self) -> None:
+            if self.tasks:
+                raise ConnectionError("nobody listens")
+
+    async def handler(number: int) -> int:
+        return number
+
+    backend = FakeBackend([1, 2, 3])
+    with pytest.raises(ConnectionError, match="nobody listens"):
+        Reporting("w", backend, handler, concurrency=3).run(until_empty=True)
