@@ -96,5 +96,5 @@ def _process_descriptor(pid: int, stack: ExitStack) -> list[int]:
 
 
 def _close(descriptor: int) -> None:
-    with suppress(OSError):  # a handler closed it, as `os.closerange` does
+    with suppress(OSError):  # a handler closed all that there were
         os.close(descriptor)

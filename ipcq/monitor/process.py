@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from ..backend import WorkerExit
@@ -23,10 +22,6 @@ from .messages import Began, Demand, Failed, Ready, Worked
 
 __all__ = ["Launcher", "WorkerProcess"]
 
-log = logging.getLogger("ipcq.monitor")
-
-_LAST_STEPS = 1.0  # seconds between a process's letting its descriptors go and its end
-_CLOSED = "worker %r (pid %d) is killed: a handler closed its descriptors, as os.closerange does"
 _SERVER_MODULE = f"{__package__}.server"
 _TRIES = 3
 _UNKNOWN = 255  # what multiprocessing says, too, when somebody else took the exit code
@@ -114,16 +109,8 @@ class WorkerProcess:
                 self._tell(demand)
 
     def bury(self) -> WorkerExit:
-        """Take in its last words and its exit code, and free what it held here.
-
-        One that goes on is killed: a handler closed what would tell its end, and all by which others see that
-        it lives.
-        """
-        until = monotonic() + _LAST_STEPS
-        while _runs(self.pid) and monotonic() < until:
-            sleep(0.001)
-        if _runs(self.pid):
-            log.warning(_CLOSED, self.name, self.pid)
+        """Take in its last words and its exit code, and free what it held here."""
+        if self._process.exitcode is None:  # it closed all descriptors, the one by which it is told of, too
             self._process.kill()
         self._process.join()
         self.listen()
@@ -231,13 +218,3 @@ class Launcher:
             else:
                 return
         process.start()
-
-
-def _runs(pid: int) -> bool:
-    """Whether a child of this process goes on; it is not reaped."""
-    if not hasattr(os, "waitid"):
-        return False
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    except ChildProcessError:  # of the fork server, which tells its end, too
-        return False

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -55,24 +54,3 @@ def test_the_place_of_a_process_that_leaves_is_not_lost(
         pids = [queue.wait(queue.push(what), 20).unwrap() for _ in range(3)]
         monitor.stop(20)
     assert len(set(pids)) == 3
-
-
-def close_pipes(number: int) -> int:
-    """A part of what `os.closerange` does: without the files of its queue a worker could not go on at all."""
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):
-            if descriptor > 2 and os.readlink(f"/proc/self/fd/{descriptor}").startswith(("pipe:", "socket:")):
-                os.close(descriptor)
-    return number
-
-
-def test_a_handler_that_closes_descriptors_of_its_worker(
-    queue: MemoryStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its process is replaced, and the Monitor ends: it waited for that process for ever."""
-    monkeypatch.setattr("ipcq.monitor.process._LAST_STEPS", 0.05)
-    with Monitor(queue, close_pipes, workers=1, start_method="fork") as monitor:
-        ids = queue.push_bulk(range(3), max_deaths=9)
-        assert [result.unwrap() for result in queue.wait_for(ids, 20)] == [0, 1, 2]
-        monitor.stop(20)
-    assert "a handler closed its descriptors" in caplog.text
