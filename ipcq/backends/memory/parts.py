@@ -246,21 +246,25 @@ _AT_ONCE = {"payload", "metadata", "_decode", "_args"}
 _LAZY = {name: Task.__dict__[name] for name in Task.__slots__ if name not in _AT_ONCE}
 
 
-def _id_of(raw: bytes) -> TaskId:
-    high, low = _WORDS.unpack_from(raw, 8 * M_ID_HI)
+def _id_of(held: Held) -> TaskId:
+    high, low = _WORDS.unpack_from(held[4], 8 * M_ID_HI)
     return TaskId(high << 64 | low)
 
 
-def _timeout_of(raw: bytes) -> float | None:
-    (timeout,) = _WORD.unpack_from(raw, 8 * M_TIMEOUT)
+def _timeout_of(held: Held) -> float | None:
+    (timeout,) = _WORD.unpack_from(held[4], 8 * M_TIMEOUT)
     return timeout / 1e6 if timeout else None
 
 
-_ALONE: dict[str, Callable[[bytes], Any]] = {"id": _id_of, "timeout": _timeout_of}
-"""What layers ask every task for."""
+def _lease_of(held: Held) -> Lease:
+    return Lease(held[0], held[1], held[2], owner(held[3]) - 1)
 
 
-def _lazy(slot: Any, alone: Callable[[bytes], Any] | None) -> property:
+_ALONE: dict[str, Callable[[Held], Any]] = {"id": _id_of, "timeout": _timeout_of, "lease": _lease_of}
+"""What layers, and servers of pipes, ask every task for."""
+
+
+def _lazy(slot: Any, alone: Callable[[Held], Any] | None) -> property:
     """An attribute that is read when it is asked for first: alone, or with all the others."""
 
     def get(self: HeldTask) -> Any:
@@ -270,7 +274,7 @@ def _lazy(slot: Any, alone: Callable[[bytes], Any] | None) -> property:
             if alone is None:
                 self._fill(self.payload)
             else:
-                slot.__set__(self, alone(self.held[4]))
+                slot.__set__(self, alone(self.held))
             return slot.__get__(self)
 
     return property(get, slot.__set__)

@@ -15,6 +15,7 @@ from ...result import ErrorInfo
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
 from ..liveness import Identity, identity_is_gone, own_identity
+from ..memory.parts import HeldTask
 from ..returned import Returned
 from .bounds import WORKERS, Quota
 from .failures import NotRegistered
@@ -120,8 +121,10 @@ class Member:
         else:
             task = next(self.stream, None)
             tasks = [task] if task is not None else []
-        self.handed.update((task.id, task.lease) for task in tasks if task.lease is not None)
-        return tasks
+        # Read whole: that is faster than to ask a task for each of its parts.
+        read = [task.read() if isinstance(task, HeldTask) else task for task in tasks]
+        self.handed.update((task.id, task.lease) for task in read if task.lease is not None)
+        return read
 
     def finish(self, tasks: Sequence[Held], values: Sequence[Any], *, again: bool) -> None:
         """Each with its value; `QueueFull` where there is no room for one now.

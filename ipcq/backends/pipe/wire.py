@@ -12,7 +12,6 @@ from ...expose import Filter, Histogram, QueueInfo, RunningWorker, Statistic, St
 from ...result import ErrorInfo, TaskResult
 from ...status import Status
 from ...task import Lease, Progress, Task, TaskId
-from ..memory.parts import HeldTask
 from .frames import LARGEST_BLOB, FrameError
 
 __all__ = [
@@ -111,8 +110,6 @@ _fields_of = attrgetter(*_FIELDS)
 
 def pack_task(task: Task[Any], blobs: list[bytes]) -> list[Any]:
     """A task; its payload is added to ``blobs``."""
-    if isinstance(task, HeldTask):  # faster than to ask it for each of its parts
-        task = task.read()
     place = None
     if task.payload is not None:
         place = len(blobs)

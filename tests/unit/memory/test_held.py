@@ -23,5 +23,6 @@ def test_what_is_read_alone_is_what_is_read_with_all(queue: MemoryStorage, parts
     )
     task.timeout = 7.0
     whole = task.read()
+    assert task.lease == whole.lease
     assert (task.attempts, task.queue, task.args) == (0, queue.queue, [1])
     assert (task.id, task.timeout, task.metadata) == (task_id, 7.0, whole.metadata)
