@@ -122,9 +122,9 @@ def test_grid_search_finds_the_same() -> None:
     ended = threading.Event()
 
     def kill() -> None:
-        while len(killed) < 2 and not ended.wait(0.5):
+        while len(killed) < 2 and not ended.wait(0.05):
             pids = backend._executor.workers if backend._executor is not None else []
-            if pids:
+            if pids and pids[0] not in killed:
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
 
