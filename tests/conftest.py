@@ -133,11 +133,12 @@ def _lasting(leaks: Callable[[], set[Any]]) -> list[str]:
 
     An exception that a test caught may hold its frame, and with it a handle, in a cycle.
     """
-    until = time.monotonic() + _GRACE
+    until, pause = time.monotonic() + _GRACE, 0.0005
     found = leaks()
     while found and time.monotonic() < until:
         gc.collect()
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
         found = leaks()
     return [str(leak) for leak in found]
 
