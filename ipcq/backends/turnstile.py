@@ -1,10 +1,9 @@
 """Turns and permits that all processes of one host share: one small file for each name.
 
 Its first 16 bytes are the moment that the next turn is planned for, the others who waits for a permit, as a
-`Claim`. All else are byte locks, as those of a
-queue: the kernel frees them with the process that has them, and a forked child has none of them. Nobody waits
-for a lock, for a holder may be stopped. Locks of open
-file descriptions would be a forked child's, too, and macOS has none.
+`Claim`. All else are byte locks, as those of a queue: the kernel frees them with the process that has them,
+and a forked child has none of them. Nobody waits for a lock, for a holder may be stopped. Locks of open file
+descriptions would be a forked child's, too, and macOS has none.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
@@ -147,3 +150,14 @@ class FakeBackend:
 
     def capabilities(self) -> frozenset[str]:
         return frozenset({"Backend", "RegisterWorker"})
+
+
+def outcomes(backend: FakeBackend) -> list[Any]:
+    """How runs ended, in their order."""
+    return [entry for entry in backend.log if entry[0] in ("finish", "fail", "kill", "give back")]
+
+
+def send(number: int = signal.SIGTERM) -> None:
+    """Send a signal to this process; its handler has run when this returns."""
+    os.kill(os.getpid(), number)
+    time.sleep(0)  # a call, after which Python looks for signals

@@ -26,15 +26,11 @@ from ipcq.layer import CallNext, PutOff
 from ipcq.worker import events
 from ipcq.worker.heartbeat import Heartbeat
 
-from .fakes import FakeBackend, FakeLease
+from .fakes import FakeBackend, FakeLease, outcomes
 
 
 def _names(told: list[Any]) -> list[str]:
     return [type(event).__name__ for event in told if not isinstance(event, events.HeartBeat)]
-
-
-def _outcomes(backend: FakeBackend) -> list[Any]:
-    return [entry for entry in backend.log if entry[0] in {"finish", "fail"}]
 
 
 def handle(number: int, context: WorkerContext) -> int:
@@ -96,7 +92,7 @@ def test_listeners_add_up_and_disturb_nobody(
     assert _names(told) == ["Start", "TaskStart", "Success", "Idle", "Stop"]
     assert "listener" in caplog.text
     assert error.__name__ in caplog.text
-    assert _outcomes(backend) == [("finish", 1, 1)]
+    assert outcomes(backend) == [("finish", 1, 1)]
 
 
 def test_a_lost_lease_is_no_end_of_a_run() -> None:

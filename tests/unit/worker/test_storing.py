@@ -14,8 +14,7 @@ from ipcq import Task
 from ipcq.errors import QueueFull
 from ipcq.worker import Worker
 
-from .fakes import FakeBackend, FakeLease
-from .test_coroutines import _outcomes, _send
+from .fakes import FakeBackend, FakeLease, outcomes, send
 
 PATIENCE = 10.0  # seconds
 
@@ -57,7 +56,7 @@ def test_a_slow_store_does_not_hold_up_what_runs() -> None:
         return number
 
     Worker("w", backend, handler, concurrency=2).run(until_empty=True)
-    assert _outcomes(backend) == [("finish", 1, 1), ("finish", 2, 2)]
+    assert outcomes(backend) == [("finish", 1, 1), ("finish", 2, 2)]
 
 
 def test_what_is_not_stored_yet_has_its_place() -> None:
@@ -91,14 +90,14 @@ def test_a_worker_that_is_to_end_stores_what_has_ended(signals: int) -> None:
         if number == 2:
             await _until(lease.stores.is_set)
             for _ in range(signals):
-                _send()
+                send()
             asyncio.get_running_loop().call_later(0.02, lease.may_store.set)
             await _until(lambda: ("finish", 1, 1) in backend.log)
         return number
 
     Worker("w", backend, handler, concurrency=2).run()
     ends = [("finish", 1, 1), ("finish", 2, 2) if signals == 1 else ("give back", 2)]
-    assert _outcomes(backend) == ends
+    assert outcomes(backend) == ends
     assert backend.log[-1] == "leave"
 
 
@@ -143,7 +142,7 @@ def test_a_store_that_fails_for_good_ends_the_worker() -> None:
 
     with pytest.raises(QueueFull, match="for a minute"):
         Worker("w", backend, handler, concurrency=2).run()
-    assert _outcomes(backend) == [("give back", 2)]
+    assert outcomes(backend) == [("give back", 2)]
 
 
 def test_what_ran_is_let_go_of_when_it_is_stored() -> None:

@@ -18,16 +18,12 @@ from ipcq.task import Task
 from ipcq.worker import Worker, WorkerContext, WorkerState
 from ipcq.worker.heartbeat import Heartbeat
 
-from .fakes import FakeBackend, FakeLease, FakeStream
+from .fakes import FakeBackend, FakeLease, FakeStream, outcomes, send
 
 
 def double(number: int) -> int:
     """The handler of most tests."""
     return 2 * number
-
-
-def _outcomes(backend: FakeBackend) -> list[Any]:
-    return [entry for entry in backend.log if entry[0] in ("finish", "fail", "kill", "give back")]
 
 
 def test_a_worker_enters_works_and_leaves() -> None:
@@ -52,7 +48,7 @@ def test_a_worker_can_run_again() -> None:
     backend.tasks.put(Task.of(2))
     worker.run(until_empty=True)
 
-    assert _outcomes(backend) == [("finish", 1, 2), ("finish", 2, 4)]
+    assert outcomes(backend) == [("finish", 1, 2), ("finish", 2, 4)]
 
 
 def test_a_task_that_was_run_is_let_go() -> None:
@@ -74,7 +70,7 @@ def test_a_handler_may_be_named() -> None:
     backend = FakeBackend(["a/b"])
     Worker("w", backend, "posixpath:basename").run(until_empty=True)
 
-    assert _outcomes(backend) == [("finish", "a/b", "b")]
+    assert outcomes(backend) == [("finish", "a/b", "b")]
     with pytest.raises(HandlerNotFound):
         Worker("w", backend, "posixpath:no_such")
 
@@ -84,7 +80,7 @@ def test_a_failing_task_does_not_end_the_worker() -> None:
     backend = FakeBackend([0, 1])
     Worker("w", backend, lambda number: 1 // number).run(until_empty=True)
 
-    assert [outcome[0] for outcome in _outcomes(backend)] == ["fail", "finish"]
+    assert [outcome[0] for outcome in outcomes(backend)] == ["fail", "finish"]
 
 
 def test_workers_without_a_name_get_different_ones() -> None:
@@ -107,7 +103,7 @@ def test_layers_see_the_task_and_the_worker() -> None:
     Worker("w", backend, double, layers=[layer]).run(until_empty=True)
 
     assert seen == [("w", "numbers", 0, False, 1), ("w", "numbers", 1, False, 2)]
-    assert _outcomes(backend) == [("finish", 1, 3), ("finish", 2, 5)]
+    assert outcomes(backend) == [("finish", 1, 3), ("finish", 2, 5)]
     assert backend.log[0] == ("enter", "w", ["layer"])
 
 
@@ -146,10 +142,10 @@ def test_a_worker_stopped_before_it_runs_takes_nothing() -> None:
     worker.stop()
     worker.run()
 
-    assert _outcomes(backend) == []
+    assert outcomes(backend) == []
     worker.stop()  # of no effect on the next run
     worker.run(until_empty=True)
-    assert _outcomes(backend) == [("finish", 1, 2)]
+    assert outcomes(backend) == [("finish", 1, 2)]
 
 
 def test_a_stop_in_a_handler_ends_after_the_present_task() -> None:
@@ -158,7 +154,7 @@ def test_a_stop_in_a_handler_ends_after_the_present_task() -> None:
     worker = Worker("w", backend, lambda number: worker.stop())
     worker.run()
 
-    assert _outcomes(backend) == [("finish", 1, None)]
+    assert outcomes(backend) == [("finish", 1, None)]
 
 
 def test_a_task_taken_while_the_stop_came_goes_back() -> None:
@@ -175,7 +171,7 @@ def test_a_task_taken_while_the_stop_came_goes_back() -> None:
     worker = Worker("w", backend, double)
     worker.run()
 
-    assert _outcomes(backend) == [("give back", 1)]
+    assert outcomes(backend) == [("give back", 1)]
 
 
 def test_a_worker_that_runs_cannot_be_run_again() -> None:
@@ -184,7 +180,7 @@ def test_a_worker_that_runs_cannot_be_run_again() -> None:
     worker = Worker("w", backend, lambda number: worker.run())
     worker.run(until_empty=True)
 
-    (outcome,) = _outcomes(backend)
+    (outcome,) = outcomes(backend)
     assert outcome[:2] == ("fail", "RuntimeError")
     assert "is running already" in outcome[2]
 
@@ -244,12 +240,6 @@ def test_a_heartbeat_that_fails_goes_on_and_is_told_once(caplog: pytest.LogCaptu
 # --- signals ----------------------------------------------------------------------------------
 
 
-def _send(number: int = signal.SIGTERM) -> None:
-    """Send a signal to this process; its handler has run when this returns."""
-    os.kill(os.getpid(), number)
-    time.sleep(0)  # a call, after which Python looks for signals
-
-
 def _during(action: Callable[[], None], items: tuple[int, ...] = (1, 2)) -> FakeBackend:
     """Run a worker whose handler does this."""
     backend = FakeBackend(items)
@@ -262,9 +252,9 @@ def test_the_first_signal_lets_the_task_finish(number: int) -> None:
     """SIGINT and SIGTERM end the worker after what runs; then they do again what they did."""
     before = signal.getsignal(number)
 
-    backend = _during(lambda: _send(number))
+    backend = _during(lambda: send(number))
 
-    assert _outcomes(backend) == [("finish", 1, None)]
+    assert outcomes(backend) == [("finish", 1, None)]
     assert backend.log[-2:] == ["close", "leave"]
     assert signal.getsignal(number) is before
 
@@ -275,14 +265,14 @@ def test_the_second_signal_gives_the_task_back() -> None:
 
     def twice() -> None:
         try:
-            _send()
-            _send(signal.SIGINT)
+            send()
+            send(signal.SIGINT)
             raise AssertionError("went on")
         finally:
-            _send()  # a third one does not interrupt the cleaning up
+            send()  # a third one does not interrupt the cleaning up
             cleaned.append(True)
 
-    assert _outcomes(_during(twice)) == [("give back", 1)]
+    assert outcomes(_during(twice)) == [("give back", 1)]
     assert cleaned == [True]
 
 
@@ -291,20 +281,20 @@ def test_a_handler_that_swallows_the_forced_stop_finishes() -> None:
 
     def deaf() -> None:
         try:
-            _send()
-            _send()
+            send()
+            send()
         except BaseException:
             pass
 
-    assert _outcomes(_during(deaf)) == [("finish", 1, None)]
+    assert outcomes(_during(deaf)) == [("finish", 1, None)]
 
 
 class Signalled(FakeLease):
     """Gets signals in the middle of its work, as a backend may at any time."""
 
     def finish(self, task: Task[Any], value: Any) -> None:
-        _send()
-        _send()
+        send()
+        send()
         super().finish(task, value)
 
 
@@ -314,7 +304,7 @@ def test_nothing_is_raised_inside_the_backend() -> None:
     backend.lease = Signalled(log=backend.log)
     Worker("w", backend, double).run()
 
-    assert _outcomes(backend) == [("finish", 1, 2)]
+    assert outcomes(backend) == [("finish", 1, 2)]
 
 
 class Full(FakeLease):
@@ -323,9 +313,9 @@ class Full(FakeLease):
     hurried = False
 
     def finish(self, task: Task[Any], value: Any) -> None:
-        _send()
+        send()
         assert not self.hurried
-        _send()
+        send()
         assert self.hurried
         raise ForcedStop
 
@@ -339,7 +329,7 @@ def test_the_second_signal_ends_a_wait_for_room() -> None:
     backend.lease = Full(log=backend.log)
     Worker("w", backend, double).run()
 
-    assert _outcomes(backend) == [("give back", 1)]
+    assert outcomes(backend) == [("give back", 1)]
 
 
 def test_signals_before_the_handler_begins_give_the_task_back() -> None:
@@ -348,8 +338,8 @@ def test_signals_before_the_handler_begins_give_the_task_back() -> None:
 
     def outermost(task: Task[Any], context: Any, call_next: CallNext) -> Any:
         def signalled(task: Task[Any], context: Any) -> Any:
-            _send()
-            _send()
+            send()
+            send()
             return call_next(task, context)
 
         return acknowledged(task, context, signalled)
@@ -358,7 +348,7 @@ def test_signals_before_the_handler_begins_give_the_task_back() -> None:
     backend.middleware = lambda: outermost  # type: ignore[method-assign]
     Worker("w", backend, double).run()
 
-    assert _outcomes(backend) == [("give back", 1)]
+    assert outcomes(backend) == [("give back", 1)]
 
 
 def test_a_signal_ends_a_waiting_worker_at_once() -> None:
@@ -381,11 +371,11 @@ def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         backend = FakeBackend([1, 2])
-        Worker("w", backend, lambda _: _send(signal.SIGINT)).run(until_empty=True)
+        Worker("w", backend, lambda _: send(signal.SIGINT)).run(until_empty=True)
     finally:
         signal.signal(signal.SIGINT, before)
 
-    assert len(_outcomes(backend)) == 2
+    assert len(outcomes(backend)) == 2
 
 
 def test_a_worker_in_another_thread_leaves_signals_alone() -> None:
@@ -421,4 +411,4 @@ def test_a_fork_of_a_handler_ends_by_a_signal() -> None:
     backend = FakeBackend([1])
     Worker("w", backend, lambda _: fork()).run(until_empty=True)
 
-    assert _outcomes(backend) == [("finish", 1, -signal.SIGTERM)]
+    assert outcomes(backend) == [("finish", 1, -signal.SIGTERM)]
