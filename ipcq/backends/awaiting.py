@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..backend import WorkerLease
 from ..task import Task
 
-__all__ = ["AwaitedTasks"]
+__all__ = ["AwaitedTasks", "ManyTasks"]
 
 Self = TypeVar("Self", bound="AwaitedTasks")
 
@@ -70,3 +70,27 @@ class AwaitedTasks:
     def _return_kept(self) -> None:
         while self._kept:
             self._lease_of_kept.give_back(self._kept.pop())
+
+
+class ManyTasks(AwaitedTasks):
+    """The same, where several can be taken at once."""
+
+    def take_many(self, most: int) -> list[Task[Any]]:
+        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
+
+        Returns:
+            Those that are there, in their order; none where `next` would give None, or has ended. Should this
+            process die, each of them has died once more.
+        """
+        if most < 1:
+            raise ValueError(f"most must be 1 or more, not {most!r}")
+        return self._take_many(most)
+
+    def _take_many(self, most: int) -> list[Task[Any]]:
+        """One after the other; for those that can do it in one step to override."""
+        tasks: list[Task[Any]] = []
+        task = next(self, None)
+        while task is not None:
+            tasks.append(task)
+            task = self.look() if len(tasks) < most else None
+        return tasks

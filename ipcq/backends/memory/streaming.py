@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import CodecError, QueueClosed
 from ...result import ErrorInfo
 from ...task import Task
-from ..awaiting import AwaitedTasks
+from ..awaiting import ManyTasks
 from ..parts import microseconds
 from .exchange import Held
 from .layout import (
@@ -24,7 +24,7 @@ from .parts import HeldTask
 __all__ = ["MemoryStream"]
 
 
-class MemoryStream(AwaitedTasks):
+class MemoryStream(ManyTasks):
     """Tasks for one worker. Fulfils `TaskStream`.
 
     Attributes:
@@ -73,15 +73,7 @@ class MemoryStream(AwaitedTasks):
             if task is not None:
                 return task
 
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
+    def _take_many(self, most: int) -> list[Task[Any]]:
         if self._kept or self.ahead or self.held or self._closed:
             task = next(self, None)
             return [] if task is None else [task]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import IpcqError
 from ...task import Task
-from ..awaiting import AwaitedTasks
+from ..awaiting import ManyTasks
 from ..bells import Bells
 from .channels import Channel, Channels, Response
 from .failures import NotRegistered
@@ -22,7 +22,7 @@ __all__ = ["PipeStream"]
 _WAIT = 0.4  # seconds that the server keeps the question for a task
 
 
-class PipeStream(AwaitedTasks):
+class PipeStream(ManyTasks):
     """Tasks for one worker; each question is the credit for one. Fulfils `TaskStream`."""
 
     def __init__(self, lease: PipeLease, prefetch: int, decoding: Decoding, *, owned: bool) -> None:
@@ -52,15 +52,7 @@ class PipeStream(AwaitedTasks):
         except IndexError:  # none; or another thread that shares this stream has it
             return None
 
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
+    def _take_many(self, most: int) -> list[Task[Any]]:
         if self._kept or self._closed:
             task = next(self, None)
             return [] if task is None else [task]

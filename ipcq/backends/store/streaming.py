@@ -12,7 +12,7 @@ from ...errors import CodecError, QueueFull
 from ...result import ErrorInfo
 from ...status import Status
 from ...task import Task, TaskId
-from ..awaiting import AwaitedTasks
+from ..awaiting import ManyTasks
 from ..parts import microseconds
 from .desk import BATCH, Desk, Held
 from .leasing import PATIENCE, StoreLease
@@ -38,7 +38,7 @@ class Ahead(NamedTuple):
     epoch: int
 
 
-class StoreStream(AwaitedTasks):
+class StoreStream(ManyTasks):
     """Fulfils `TaskStream`."""
 
     def __init__(self, lease: StoreLease, recovery: Recovery, prefetch: int, *, owned: bool) -> None:
@@ -71,22 +71,6 @@ class StoreStream(AwaitedTasks):
             task = self._start(ahead)
             if task is not None:
                 return task
-
-    def take_many(self, most: int) -> list[Task[Any]]:
-        """Up to ``most`` tasks, RUNNING all at once: for a caller that runs them together.
-
-        Returns:
-            Those that are there, in their order; none where `next` would give None, or has ended. Should this
-            process die, each of them has died once more.
-        """
-        if most < 1:
-            raise ValueError(f"most must be 1 or more, not {most!r}")
-        tasks: list[Task[Any]] = []
-        task = next(self, None)
-        while task is not None:
-            tasks.append(task)
-            task = self.look() if len(tasks) < most else None
-        return tasks
 
     def wake(self) -> None:
         """Make a `next` that waits return None; from another thread or a signal handler."""
